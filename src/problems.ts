@@ -1,0 +1,102 @@
+/**
+ * Every way we say no. One row per refusal; the row gives every protocol its answer.
+ * Codes are stable. Titles are lower case, no full stop, no secret, no measured value.
+ */
+
+/** FHIR R4 IssueType codes (value set issue-type, required binding). */
+export type IssueCode =
+  | "invalid"
+  | "structure"
+  | "required"
+  | "value"
+  | "invariant"
+  | "security"
+  | "login"
+  | "unknown"
+  | "expired"
+  | "forbidden"
+  | "suppressed"
+  | "processing"
+  | "not-supported"
+  | "duplicate"
+  | "multiple-matches"
+  | "not-found"
+  | "deleted"
+  | "too-long"
+  | "code-invalid"
+  | "extension"
+  | "too-costly"
+  | "business-rule"
+  | "conflict"
+  | "transient"
+  | "lock-error"
+  | "no-store"
+  | "exception"
+  | "timeout"
+  | "incomplete"
+  | "throttled"
+  | "informational";
+
+export interface ProblemRow {
+  /** HTTP status (RFC 9110). */
+  readonly status: number;
+  readonly issue: IssueCode;
+  readonly title: string;
+}
+
+export const PROBLEMS = {
+  "internal-fault": {
+    status: 500,
+    issue: "exception",
+    title: "an internal fault; it was recorded",
+  },
+  "bad-request": { status: 400, issue: "invalid", title: "the request is not well-formed" },
+  "not-found": { status: 404, issue: "not-found", title: "there is nothing here, or not for you" },
+  "method-not-allowed": {
+    status: 405,
+    issue: "not-supported",
+    title: "this address does not take that method",
+  },
+  "unsupported-media-type": {
+    status: 415,
+    issue: "not-supported",
+    title: "the content type is not supported",
+  },
+  "body-too-large": {
+    status: 413,
+    issue: "too-long",
+    title: "the body is larger than this door takes",
+  },
+  "rate-limited": {
+    status: 429,
+    issue: "throttled",
+    title: "too many requests; wait and try again",
+  },
+  "not-signed-in": { status: 401, issue: "login", title: "sign in first" },
+  forbidden: { status: 403, issue: "forbidden", title: "this is not yours to do" },
+  "storage-unavailable": {
+    status: 503,
+    issue: "transient",
+    title: "storage is away; nothing was stored, send again later",
+  },
+} as const satisfies Record<string, ProblemRow>;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** The one error that is meant: any other error that rises is a bug ("internal-fault"). */
+export class Problem extends Error {
+  readonly code: ProblemCode;
+  /** Words for the caller about what was wrong, without secrets or measured values. */
+  readonly detail: string | undefined;
+  constructor(code: ProblemCode, options: { detail?: string; cause?: unknown } = {}) {
+    super(options.detail ? `${PROBLEMS[code].title}: ${options.detail}` : PROBLEMS[code].title, {
+      cause: options.cause,
+    });
+    this.name = "Problem";
+    this.code = code;
+    this.detail = options.detail;
+  }
+  get row(): ProblemRow {
+    return PROBLEMS[this.code];
+  }
+}
