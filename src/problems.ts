@@ -74,6 +74,53 @@ export const PROBLEMS = {
   },
   "not-signed-in": { status: 401, issue: "login", title: "sign in first" },
   forbidden: { status: 403, issue: "forbidden", title: "this is not yours to do" },
+  "sign-in-link-used": {
+    status: 410,
+    issue: "expired",
+    title: "this sign-in link was used or has expired",
+  },
+  "foreign-origin": {
+    status: 403,
+    issue: "security",
+    title: "the request came from another site",
+  },
+  "unknown-host": {
+    status: 421,
+    issue: "security",
+    title: "this server does not answer to that host name",
+  },
+  "permit-ended": {
+    status: 403,
+    issue: "expired",
+    title: "the permit for this access has ended; ask again",
+  },
+  "claim-refused": {
+    status: 403,
+    issue: "security",
+    title: "the claim code is unknown, used or expired",
+  },
+  "csr-refused": {
+    status: 422,
+    issue: "invalid",
+    title: "the certificate request cannot be accepted",
+  },
+  "certificate-unknown": {
+    status: 403,
+    issue: "security",
+    title: "the certificate is not one of ours",
+  },
+  "certificate-expired": {
+    status: 403,
+    issue: "expired",
+    title: "the certificate has expired; renew it",
+  },
+  "device-suspended": { status: 403, issue: "suppressed", title: "the device is suspended" },
+  "device-revoked": { status: 403, issue: "security", title: "the device is revoked" },
+  "device-state-conflict": {
+    status: 409,
+    issue: "conflict",
+    title: "the device is not in a state that allows this",
+  },
   "storage-unavailable": {
     status: 503,
     issue: "transient",
