@@ -16,6 +16,46 @@ export const limits = {
   blockIntervalMs: 60_000,
   /** Batches under one signed block. */
   blockBatchesMax: 65_536,
+  /** Bytes of the bitmap in a receipt; numbers beyond it are named in a later receipt. */
+  receiptBitmapBytesMax: 512,
+  /** Permanent refusals named in one receipt, newest first. */
+  receiptRefusedMax: 64,
+  /** Receipts of a device are gathered for this long before one is sent. */
+  receiptDelayMs: 100,
+  /** Items (openings and envelopes) in one arrival. */
+  arrivalItemsMax: 256,
+  /** Bytes of one arrival: what a device sends in one message or request. */
+  arrivalBytesMax: 262_144,
+  /** Envelopes a device may send per second, on average over its burst. */
+  deviceEnvelopesPerSecond: 2_000,
+  /** Envelopes a device may send at once: emptying a spool is a burst. */
+  deviceEnvelopesBurst: 20_000,
+  /** Bytes a device may send per second, on average over its burst. */
+  deviceBytesPerSecond: 8 * 1_048_576,
+  /** Bytes a device may send at once. */
+  deviceBytesBurst: 64 * 1_048_576,
+  /** Sessions a device may open per hour; a crash loop must not fill the keystore. */
+  deviceOpeningsPerHour: 120,
+  /** Envelopes of one device between decryption and commit. */
+  deviceInFlightMax: 4_096,
+  /** Pages (256 envelope hashes, 2 KiB) kept in memory, all sessions together. */
+  hashPagesMax: 16_384,
+  /** Merkle leaves kept in memory for a session's unsigned batches. */
+  openLeavesMax: 65_536,
+  /** Signed blocks of a session that wait for envelopes still missing. */
+  waitingBlocksMax: 1_024,
+  /** Commits between two foldings of the admission journal into state rows. */
+  journalCommitsMax: 2_048,
+  /** Time between two foldings of the admission journal. */
+  journalFoldMs: 5_000,
+  /** A sample older than this on arrival is marked late. */
+  lateAfterMs: 10 * 60_000,
+  /** A sample further ahead of the platform's clock than this is marked future-dated. */
+  futureAfterMs: 2 * 60_000,
+  /** Security events of one type and device within this time become one row with a count. */
+  securityEventWindowMs: 60_000,
+  /** One-time prekeys kept ready for each device. */
+  prekeysPerDevice: 4,
   /** Longest life of a permit. */
   permitLifeMs: 60_000,
   /** A sign-in link works once, for this long. */
