@@ -121,6 +121,41 @@ export const PROBLEMS = {
     issue: "conflict",
     title: "the device is not in a state that allows this",
   },
+  "envelope-too-large": {
+    status: 413,
+    issue: "too-long",
+    title: "the envelope is larger than this platform takes",
+  },
+  "envelope-malformed": {
+    status: 400,
+    issue: "structure",
+    title: "the bytes are not a sequence of sealed items",
+  },
+  "envelope-refused": {
+    status: 403,
+    issue: "security",
+    title: "the envelope does not open in any session of this device",
+  },
+  "opening-refused": {
+    status: 403,
+    issue: "security",
+    title: "the session opening cannot be accepted",
+  },
+  "opening-replayed": {
+    status: 409,
+    issue: "duplicate",
+    title: "the session identifier was already used",
+  },
+  "batch-refused": {
+    status: 422,
+    issue: "value",
+    title: "the envelope opens but what it holds is not in canonical form",
+  },
+  "device-unassigned": {
+    status: 409,
+    issue: "business-rule",
+    title: "the device is assigned to nobody; keep the envelope and send it again later",
+  },
   "storage-unavailable": {
     status: 503,
     issue: "transient",
