@@ -60,8 +60,48 @@ export const limits = {
   permitLifeMs: 60_000,
   /** A sign-in link works once, for this long. */
   signInLinkLifeMs: 15 * 60_000,
+  /** Bytes a device may hand a door at once: several sealed items in one CBOR sequence. */
+  arrivalBytesMax: 262_144,
+  /** Bytes of an MQTT CONNECT at the device door: it carries no will and no password. */
+  mqttConnectBytesMax: 4_096,
+  /** Messages of one device that wait for their commit (MQTT 5 §3.2.2.3.3 Receive Maximum). */
+  mqttReceiveMaximum: 256,
+  /** Messages that wait for one slow device; then it is cut off and comes again. */
+  mqttQueueMax: 256,
+  /** Unsent bytes towards one slow device. */
+  mqttUnsentBytesMax: 1_048_576,
+  /** Longest silence of a device, seconds; shorter if the device asks for less. */
+  mqttKeepAliveMaxS: 300,
+  /** Filters in one SUBSCRIBE or UNSUBSCRIBE. */
+  mqttFiltersMax: 256,
+  /** Levels of a topic: the work of matching grows with them. */
+  mqttTopicLevelsMax: 128,
+  /** User properties of one packet. */
+  mqttUserPropertiesMax: 256,
+  /** Open connections of one device door. */
+  doorConnectionsMax: 20_000,
+  /** Connections of one device door that have not yet said who they are. */
+  doorStrangersMax: 1_024,
+  /** From connection to the end of the TLS handshake. */
+  doorHandshakeTimeoutMs: 10_000,
+  /** From the TLS handshake to the first whole packet. */
+  doorConnectTimeoutMs: 10_000,
+  /** From the first byte of a packet or request to its last. */
+  doorPacketTimeoutMs: 30_000,
+  /** Messages of one device: sustained a second, and at once after a pause. */
+  deviceMessagesPerSecond: 2_000,
+  deviceMessagesBurst: 8_000,
+  /** Bytes of one device: sustained a second, and at once after a pause. */
+  deviceBytesPerSecond: 4_194_304,
+  deviceBytesBurst: 33_554_432,
+  /** Sealed answers that wait for a device that calls by HTTPS only. */
+  downlinkWaitingMax: 16,
 } as const;
 
 if (limits.epochEnvelopesMax * limits.epochsAheadMax < 4_096) {
   throw new Error("limits: the accepted window of envelopes is smaller than a receipt's bitmap");
+}
+
+if (limits.deviceBytesBurst < limits.arrivalBytesMax) {
+  throw new Error("limits: one largest arrival would never pass the rate limit");
 }

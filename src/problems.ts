@@ -156,6 +156,109 @@ export const PROBLEMS = {
     issue: "business-rule",
     title: "the device is assigned to nobody; keep the envelope and send it again later",
   },
+  "client-certificate-required": {
+    status: 401,
+    issue: "login",
+    title: "this door takes a client certificate",
+  },
+  "client-certificate-untrusted": {
+    status: 403,
+    issue: "security",
+    title: "the client certificate does not chain to this organisation",
+  },
+  "mqtt-packet-malformed": { status: 400, issue: "structure", title: "the packet is malformed" },
+  "mqtt-protocol-error": {
+    status: 400,
+    issue: "invalid",
+    title: "the packet breaks the protocol's rules",
+  },
+  "mqtt-packet-too-large": {
+    status: 413,
+    issue: "too-long",
+    title: "the packet is larger than this door takes",
+  },
+  "mqtt-version-unsupported": {
+    status: 505,
+    issue: "not-supported",
+    title: "this door speaks MQTT 3.1.1 and 5 only",
+  },
+  "mqtt-client-id-refused": {
+    status: 400,
+    issue: "value",
+    title: "the client identifier is not acceptable",
+  },
+  "mqtt-topic-refused": {
+    status: 403,
+    issue: "forbidden",
+    title: "this topic is not yours to use",
+  },
+  "mqtt-topic-invalid": { status: 400, issue: "value", title: "the topic is not well-formed" },
+  "mqtt-topic-alias-invalid": {
+    status: 400,
+    issue: "value",
+    title: "the topic alias is unknown or out of range",
+  },
+  "mqtt-receive-maximum-exceeded": {
+    status: 429,
+    issue: "throttled",
+    title: "more messages are in flight than this door announced",
+  },
+  "mqtt-retain-refused": {
+    status: 400,
+    issue: "not-supported",
+    title: "this door keeps no retained messages",
+  },
+  "mqtt-shared-subscription-refused": {
+    status: 400,
+    issue: "not-supported",
+    title: "this door has no shared subscriptions",
+  },
+  "mqtt-authentication-method-refused": {
+    status: 401,
+    issue: "not-supported",
+    title: "this door has no authentication method but the client certificate",
+  },
+  "mqtt-will-refused": {
+    status: 403,
+    issue: "not-supported",
+    title: "this door takes no will message",
+  },
+  "mqtt-keep-alive-ended": {
+    status: 408,
+    issue: "timeout",
+    title: "nothing was heard within the keep-alive time",
+  },
+  "mqtt-connect-overdue": {
+    status: 408,
+    issue: "timeout",
+    title: "the connection did not introduce itself in time",
+  },
+  "mqtt-packet-overdue": {
+    status: 408,
+    issue: "timeout",
+    title: "a packet was begun and not finished in time",
+  },
+  "mqtt-client-slow": {
+    status: 429,
+    issue: "throttled",
+    title: "the client does not take what it asked for",
+  },
+  "session-taken-over": {
+    status: 409,
+    issue: "conflict",
+    title: "the same client connected again elsewhere",
+  },
+  "door-full": {
+    status: 503,
+    issue: "transient",
+    title: "this door has no room; come again later",
+  },
+  "door-closing": { status: 503, issue: "transient", title: "this door is closing; come again" },
+  "conformance-beside-patients": {
+    status: 409,
+    issue: "conflict",
+    title: "the conformance listener does not start beside patient data",
+  },
   "storage-unavailable": {
     status: 503,
     issue: "transient",
