@@ -60,8 +60,6 @@ export const limits = {
   permitLifeMs: 60_000,
   /** A sign-in link works once, for this long. */
   signInLinkLifeMs: 15 * 60_000,
-  /** Bytes a device may hand a door at once: several sealed items in one CBOR sequence. */
-  arrivalBytesMax: 262_144,
   /** Bytes of an MQTT CONNECT at the device door: it carries no will and no password. */
   mqttConnectBytesMax: 4_096,
   /** Messages of one device that wait for their commit (MQTT 5 §3.2.2.3.3 Receive Maximum). */
@@ -88,14 +86,68 @@ export const limits = {
   doorConnectTimeoutMs: 10_000,
   /** From the first byte of a packet or request to its last. */
   doorPacketTimeoutMs: 30_000,
-  /** Messages of one device: sustained a second, and at once after a pause. */
-  deviceMessagesPerSecond: 2_000,
-  deviceMessagesBurst: 8_000,
-  /** Bytes of one device: sustained a second, and at once after a pause. */
-  deviceBytesPerSecond: 4_194_304,
-  deviceBytesBurst: 33_554_432,
   /** Sealed answers that wait for a device that calls by HTTPS only. */
   downlinkWaitingMax: 16,
+  /** Body of one HTTP request; FHIR routes may set more, to `fhirBodyBytesMax`. */
+  httpBodyBytesMax: 262_144,
+  fhirBodyBytesMax: 8 * 1_048_576,
+  /** A request must have arrived whole within this time. */
+  httpRequestTimeoutMs: 30_000,
+  /** An idle connection is closed after this time. */
+  httpKeepAliveMs: 65_000,
+  /** Open connections of the HTTP door. */
+  httpConnectionsMax: 2_000,
+  /** Bytes of one message from a browser on a WebSocket. */
+  webSocketMessageBytesMax: 16_384,
+  /** One check of /health/ready may take this long. */
+  readyCheckMs: 2_000,
+  /** Addresses a rate limit remembers; the one longest unseen is forgotten first. */
+  rateLimitKeysMax: 10_000,
+  /** Tries an address has each minute to sign in by link, or to enrol by claim code. */
+  signInTriesPerMinute: 20,
+  enrolmentTriesPerMinute: 20,
+  /** A browser session without a request for this long ends; and it ends this long after its start anyway. */
+  sessionIdleMs: 60 * 60_000,
+  sessionLifeMs: 12 * 3_600_000,
+  /** A bearer token lives this long. */
+  tokenLifeMs: 60 * 60_000,
+  /** Sessions, tokens and open links one person may have; the oldest gives way. */
+  sessionsPerPersonMax: 50,
+  /** Permits held at once; past it authorisation waits for none and is refused. */
+  permitsMax: 20_000,
+  /** Audit entries written in one transaction, and entries that may wait. */
+  auditGroupMax: 500,
+  auditWaitingMax: 20_000,
+  /** A standing alerting permit of one patient lives this long, renewed at half-life. */
+  alertingPermitLifeMs: 24 * 3_600_000,
+  /** A claim code enrols one device, within this time. */
+  claimLifeMs: 24 * 3_600_000,
+  /** Devices and open claims of one organisation held in memory. */
+  devicesMax: 100_000,
+  /** Bytes of a certificate request, PEM. */
+  csrBytesMax: 8_192,
+  /** Life of a device's certificate, and how long after its end it may still be renewed. */
+  deviceCertificateLifeMs: 365 * 24 * 3_600_000,
+  renewalGraceMs: 30 * 24 * 3_600_000,
+  /** Life of the organisation's authority and of its server certificates. */
+  authorityLifeMs: 20 * 365 * 24 * 3_600_000,
+  serverCertificateLifeMs: 397 * 24 * 3_600_000,
+  /** One-time prekeys a device holds for starts without a connection. */
+  prekeysPerDevice: 8,
+  /** Bytes of one encoded batch; leaves room in an envelope for the rest of its content. */
+  batchBytesMax: 57_344,
+  /** Bytes of an opening, an opening's reply, a prekey or a signed block. */
+  signedBytesMax: 8_192,
+  /** Items (openings, envelopes) in one payload at a device door. */
+  payloadItemsMax: 256,
+  /** Bytes of a receipt's bitmap: one bit for each of the numbers after the contiguous ones. */
+  receiptBitmapBytesMax: 512,
+  /** Permanent refusals named in one receipt. */
+  receiptRefusedMax: 256,
+  /** Gap statements in one envelope. */
+  gapsMax: 64,
+  /** One-time prekeys that a device holds for starts without a connection. */
+  prekeysHeldMax: 64,
 } as const;
 
 if (limits.epochEnvelopesMax * limits.epochsAheadMax < 4_096) {
