@@ -132,8 +132,6 @@ export const limits = {
   /** Life of the organisation's authority and of its server certificates. */
   authorityLifeMs: 20 * 365 * 24 * 3_600_000,
   serverCertificateLifeMs: 397 * 24 * 3_600_000,
-  /** One-time prekeys a device holds for starts without a connection. */
-  prekeysPerDevice: 8,
   /** Bytes of one encoded batch; leaves room in an envelope for the rest of its content. */
   batchBytesMax: 57_344,
   /** Bytes of an opening, an opening's reply, a prekey or a signed block. */
