@@ -136,16 +136,8 @@ export const limits = {
   batchBytesMax: 57_344,
   /** Bytes of an opening, an opening's reply, a prekey or a signed block. */
   signedBytesMax: 8_192,
-  /** Items (openings, envelopes) in one payload at a device door. */
-  payloadItemsMax: 256,
-  /** Bytes of a receipt's bitmap: one bit for each of the numbers after the contiguous ones. */
-  receiptBitmapBytesMax: 512,
-  /** Permanent refusals named in one receipt. */
-  receiptRefusedMax: 256,
   /** Gap statements in one envelope. */
   gapsMax: 64,
-  /** One-time prekeys that a device holds for starts without a connection. */
-  prekeysHeldMax: 64,
 } as const;
 
 if (limits.epochEnvelopesMax * limits.epochsAheadMax < 4_096) {
