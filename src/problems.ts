@@ -264,6 +264,37 @@ export const PROBLEMS = {
     issue: "transient",
     title: "storage is away; nothing was stored, send again later",
   },
+  "keystore-unavailable": {
+    status: 503,
+    issue: "transient",
+    title: "the keystore is away; nothing can be sealed or opened until it is back",
+  },
+  "keystore-damaged": {
+    status: 500,
+    issue: "exception",
+    title: "the keystore holds something that does not open; restore it from its backup",
+  },
+  "passphrase-wrong": {
+    status: 403,
+    issue: "login",
+    title: "the passphrase does not open the keystore",
+  },
+  "patient-erased": { status: 410, issue: "deleted", title: "this record was erased" },
+  "sealed-data-damaged": {
+    status: 500,
+    issue: "exception",
+    title: "stored data does not open: it was altered or belongs elsewhere",
+  },
+  "series-damaged": {
+    status: 500,
+    issue: "exception",
+    title: "stored data was removed, doubled or rolled back",
+  },
+  "version-conflict": {
+    status: 412,
+    issue: "conflict",
+    title: "somebody else changed this meanwhile; read it again",
+  },
 } as const satisfies Record<string, ProblemRow>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
