@@ -24,8 +24,18 @@ export interface Metric {
   mdc: number;
   /** Reference identifier of that code, such as `MDC_ECG_HEART_RATE`. */
   id: string;
-  /** LOINC code shown beside it in FHIR. */
+  /**
+   * LOINC code. Where FHIR R4 fixes one for a vital sign, that one. Where LOINC has no code for
+   * the very thing, the nearest official code and `loincBroader`.
+   */
   loinc: string;
+  /**
+   * `loinc` names only the study or panel this belongs to (a waveform, say). Such a code must not
+   * stand alone as Observation.code: a reader would take the samples for something else.
+   */
+  loincBroader?: true;
+  /** More precise LOINC codes that may stand beside `loinc` (method named). */
+  loincAlso?: readonly string[];
   /** What people read, English; other languages come from the message catalogue by `id`. */
   display: string;
   /** UCUM code, case-sensitive. */
@@ -59,6 +69,6 @@ export const partition = {
   phdHealthAndFitness: 129,
   /** Personal health device, aging independently. */
   phdAgingIndependently: 130,
-  /** Manufacturer-specific codes (§ private partition): used where the standard has no term. */
+  /** Manufacturer-specific codes: used where the standard has no term. Ids begin VITALWARD_. */
   private: 1024,
 } as const;

@@ -11,5 +11,5 @@ export const heartRate: Metric = {
   kind: "numeric",
   exponent: 0,
   plausible: { low: 0, high: 350 },
-  intervalMs: 5000,
+  intervalMs: 5_000,
 };
