@@ -71,6 +71,7 @@ export async function startServer(o: ServerOptions): Promise<EmbeddedServer> {
       },
       async stop() {
         await postmaster.stop();
+        rmSync(places.socketDir, { recursive: true, force: true });
         lock.release();
       },
     };

@@ -2,7 +2,7 @@
  * The PostgreSQL that tests share, as its own process. It ends when nobody was connected for two
  * minutes, or on SIGTERM. Everything in it may be lost at any time: that is what it is for.
  */
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { withClient } from "../../src/postgres/database.ts";
@@ -30,6 +30,8 @@ async function main(): Promise<void> {
     if (error instanceof StartRefusal) return; // another one serves already
     throw error;
   }
+  const pidFile = join(dataDir, "shared-server.pid");
+  writeFileSync(pidFile, String(process.pid));
   let asked = false;
   const stop = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -43,6 +45,7 @@ async function main(): Promise<void> {
     if ((await othersConnected(server)) > 0) idleSinceMs = performance.now();
     if (performance.now() - idleSinceMs > IDLE_MS) break;
   }
+  rmSync(pidFile, { force: true });
   await server.stop();
   rmSync(join(dataDir, "postgres"), { recursive: true, force: true });
 }

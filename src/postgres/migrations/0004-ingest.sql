@@ -48,6 +48,17 @@ CREATE TABLE number_page (
   PRIMARY KEY (tenant_id, device_id, session_id, page)
 );
 
+-- Envelopes whose number was already taken by another: kept and marked. Here so that a repetition
+-- of such a one is known for what it is. Lost: it would be stored and reported once more.
+CREATE TABLE number_fork (
+  tenant_id  uuid   NOT NULL,
+  device_id  uuid   NOT NULL,
+  session_id bytea  NOT NULL,
+  number     bigint NOT NULL,
+  hash       bytea  NOT NULL,
+  PRIMARY KEY (tenant_id, device_id, session_id, number, hash)
+);
+
 -- The device's signature over the Merkle root of its batches, and what a proof needs beside it.
 -- Lost: those samples can no longer be proven to come from the device. Altered: verification fails.
 CREATE TABLE signed_block (

@@ -1,0 +1,34 @@
+/** The `vitalward` command: one file a subcommand; this one only gathers them. */
+import { Command } from "commander";
+import { Problem } from "../problems.ts";
+import { EXIT_REFUSED, StartRefusal } from "../start-refusal.ts";
+import { version } from "../version.ts";
+import { serveCommand } from "./serve.ts";
+
+const program = new Command("vitalward")
+  .description("Remote patient monitoring that can be proven private.")
+  .version(version())
+  .showHelpAfterError()
+  .addHelpText(
+    "after",
+    `
+Exit codes: 0 done, 1 failed, 2 wrong usage, ${EXIT_REFUSED} refused to start (one sentence says why).
+Settings are environment variables; docs/administrator.md lists them.`,
+  )
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+program.addCommand(serveCommand());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof StartRefusal) {
+    console.error(error.message);
+    process.exitCode = EXIT_REFUSED;
+  } else if (error instanceof Problem) {
+    console.error(error.message);
+    process.exitCode = 1;
+  } else {
+    throw error;
+  }
+}
