@@ -1,6 +1,7 @@
 /** Which devices exist, their certificates, whom they measure and since when; and the organisation's authority. */
 import type { X509Certificate } from "node:crypto";
 import type { ProblemCode } from "../problems.ts";
+import type { PlatformIdentity } from "./platform-identity.ts";
 
 export type DeviceState = "claimed" | "enrolled" | "suspended" | "quarantined" | "revoked";
 
@@ -45,13 +46,27 @@ export interface ServerTls {
   readonly ca: string;
 }
 
-export interface Enrolment {
+export type NewClaim = {
+  /** Assign on enrolment, from that time on (default: the moment of enrolment). */
+  readonly patientId?: string | undefined;
+  readonly assignedFromMs?: number | undefined;
+} & (
+  | { readonly deviceId: string }
+  | { readonly label: string; readonly kind: string; readonly note?: string | undefined }
+);
+
+export interface EnrolledDevice {
   readonly deviceId: string;
   readonly certificatePem: string;
+  /** What the doors' server certificate chains to. */
   readonly caPem: string;
+}
+
+/** The enrolment answer: everything a device needs to begin. */
+export interface Enrolment extends EnrolledDevice {
   /** Ed25519 public key (32 bytes, base64url) that signs opening replies and prekeys. */
   readonly platformKey: string;
-  /** Signed one-time prekey bundle (CBOR, base64url), for starts without a connection. */
+  /** Signed one-time prekeys (CBOR sequence, base64url), for starts without a connection. */
   readonly prekeys: string;
   readonly mqttUrl: string;
   readonly httpsUrl: string;
@@ -60,12 +75,16 @@ export interface Enrolment {
 export interface RegistryEvents {
   /** A device may speak no more: doors close its connections at once. */
   barred: [{ deviceId: string; problem: ProblemCode }];
-  /** A device was assigned to, or taken from, a patient. */
+  /** A device's state, certificates or labels changed in any way. */
+  changed: [{ deviceId: string }];
+  /** An assignment began or ended. */
   assigned: [Assignment];
 }
 
 export interface Registry {
   readonly caPem: string;
+  /** Signs opening replies and prekeys; devices pin its public key at enrolment. */
+  readonly platformIdentity: PlatformIdentity;
   serverTls(): ServerTls;
   /** From memory. Every certificate ever issued and not replaced-and-expired; say nothing of state. */
   certificate(hashHex: string): DeviceCertificate | undefined;
@@ -78,22 +97,19 @@ export interface Registry {
   /** Whom the device measured at that time. From memory. */
   patientOf(deviceId: string, atMs: number): string | undefined;
   assignmentsOf(o: { deviceId?: string; patientId?: string }): Assignment[];
-  createClaim(o: {
-    label: string;
-    kind: string;
-    note?: string;
-    /** Assign on enrolment, from that time on (default: the moment of enrolment). */
-    patientId?: string;
-    assignedFromMs?: number;
-  }): Promise<{ deviceId: string; claimCode: string; expiresMs: number }>;
-  /** Judges code and CSR. @throws Problem "claim-refused", "csr-refused". */
-  enrol(o: { claimCode: string; csr: string }): Promise<Enrolment>;
-  /** A new certificate for an enrolled device, before or (30 days) after the old one ended. */
+  /** A new device with a claim code; or, with `deviceId`, a new code for a known device (a new key). */
+  createClaim(o: NewClaim): Promise<{ deviceId: string; claimCode: string; expiresMs: number }>;
+  /** The same code with the same key again (a lost answer) yields the same certificate.
+   * @throws Problem "csr-refused", "claim-refused" (unknown, used and expired look alike). */
+  enrol(o: { claimCode: string; csr: string }): Promise<EnrolledDevice>;
+  /** A new certificate for an enrolled device, while it can still show the old one. */
   renew(deviceId: string, csr: string): Promise<{ certificatePem: string; caPem: string }>;
   /** Ends the running assignment at `fromMs` and starts the new one. No patientId: only ends. */
   assign(o: { deviceId: string; patientId: string | undefined; fromMs?: number }): Promise<void>;
   suspend(deviceId: string): Promise<void>;
+  /** Suspended or quarantined → enrolled. */
   resume(deviceId: string): Promise<void>;
+  /** Clone suspected: it may still speak; its readings are kept and marked. */
   quarantine(deviceId: string): Promise<void>;
   revoke(deviceId: string): Promise<void>;
   on<E extends keyof RegistryEvents>(
