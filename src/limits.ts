@@ -54,6 +54,10 @@ export const limits = {
   futureAfterMs: 2 * 60_000,
   /** Security events of one type and device within this time become one row with a count. */
   securityEventWindowMs: 60_000,
+  /** Kinds and devices of security events that are counted at once. */
+  securityEventsOpenMax: 10_000,
+  /** Kinds and devices of security events that are counted at once. */
+  securityEventsOpenMax: 10_000,
   /** One-time prekeys kept ready for each device. */
   prekeysPerDevice: 4,
   /** Longest life of a permit. */
@@ -138,6 +142,30 @@ export const limits = {
   signedBytesMax: 8_192,
   /** Gap statements in one envelope. */
   gapsMax: 64,
+  /** How long a patient's keys stay in memory; a keystore that is away closes everything then. */
+  keyCacheLifeMs: 5 * 60_000,
+  /** Patients whose keys are in memory at once. */
+  keysCachedMax: 20_000,
+  /** Compartment keys in memory of one patient. */
+  compartmentKeysCachedMax: 512,
+  /** Envelopes of one group commit. */
+  commitEnvelopesMax: 4_096,
+  /** Envelopes that may wait for a commit; more are refused until some are stored. */
+  commitWaitingMax: 65_536,
+  /** Unmerged rows of a patient's compartment and month from which merging is due at once. */
+  arrivalsBeforeMerge: 128,
+  /** Age from which unmerged rows are merged, however few. */
+  arrivalAgeMaxMs: 5 * 60_000,
+  /** Sealed bytes at which a merged segment is full. */
+  segmentBytesFull: 16_384,
+  /** Samples of one merged segment, however well they pack. */
+  segmentSamplesMax: 65_536,
+  /** Segments fetched at once by a read. */
+  segmentsFetchedMax: 64,
+  /** Longest waveform run: reads look no further back for one that began earlier. */
+  waveformRunMaxMs: 24 * 3_600_000,
+  /** Resources written by one call. */
+  resourcesPerWriteMax: 10_000,
 } as const;
 
 if (limits.epochEnvelopesMax * limits.epochsAheadMax < 4_096) {

@@ -63,7 +63,7 @@ export interface Vault extends Sealer {
   /** Destroys every data key of the patient, for ever: durable on return. Backups keep theirs. */
   destroyPatient(patientId: string): void;
   /** A new root key: every wrapped key and secret is wrapped anew, in one durable step. */
-  rewrap(): void;
+  rewrap(): Promise<void>;
   /** A new passphrase for the same root key. */
   changePassphrase(passphrase: string): Promise<void>;
   /** A small number or text that must survive beside the keys, such as the store's anchor. */
