@@ -295,6 +295,21 @@ export const PROBLEMS = {
     issue: "conflict",
     title: "somebody else changed this meanwhile; read it again",
   },
+  "resource-invalid": {
+    status: 422,
+    issue: "invariant",
+    title: "the resource does not conform to FHIR R4 or to the profile it must follow",
+  },
+  "search-not-understood": {
+    status: 400,
+    issue: "not-supported",
+    title: "a search parameter is not supported here or is not well-formed",
+  },
+  "bundle-not-supported": {
+    status: 422,
+    issue: "not-supported",
+    title: "the bundle is of a kind, or has an entry, that this server does not take",
+  },
 } as const satisfies Record<string, ProblemRow>;
 
 export type ProblemCode = keyof typeof PROBLEMS;

@@ -1,0 +1,78 @@
+/** Untrusted JSON → an Observation that we would be willing to hand out again. */
+import {
+  indexStructureDefinitionBundle,
+  OperationOutcomeError,
+  validateResource,
+} from "@medplum/core";
+import type { Observation, OperationOutcomeIssue, Resource } from "@medplum/fhirtypes";
+import type { IssueCode } from "../problems.ts";
+import { bindingFaults } from "./bindings.ts";
+import { definitions } from "./definitions/definitions.ts";
+import { FhirRefusal, type Issue } from "./outcome.ts";
+import { vitalSignFaults } from "./vital-signs.ts";
+
+let indexed = false;
+
+/** Checks structure, types, cardinality and invariants (library), then required bindings and the
+ * vital-signs profiles (ours).
+ * @throws FhirRefusal naming every place that is wrong; never a value. */
+export function validateObservation(resource: unknown): Observation {
+  if (!isObservation(resource)) {
+    throw new FhirRefusal("resource-invalid", [
+      { code: "structure", expression: "Observation", text: "the body is an Observation" },
+    ]);
+  }
+  const issues: Issue[] = [
+    ...structureFaults(resource),
+    ...bindingFaults(resource).map(({ expression, valueSet }) => ({
+      code: "code-invalid" as const,
+      expression,
+      text: `the code is not in the required value set ${valueSet}`,
+    })),
+  ];
+  if (issues.length === 0) {
+    for (const { expression, text } of vitalSignFaults(resource)) {
+      issues.push({ code: "invariant", expression, text });
+    }
+  }
+  if (issues.length > 0) throw new FhirRefusal("resource-invalid", issues);
+  return resource;
+}
+
+function isObservation(resource: unknown): resource is Observation {
+  return (resource as { resourceType?: unknown } | null)?.resourceType === "Observation";
+}
+
+function structureFaults(resource: Resource): Issue[] {
+  if (!indexed) {
+    indexStructureDefinitionBundle([...definitions().structures]);
+    indexed = true;
+  }
+  try {
+    validateResource(resource);
+    return [];
+  } catch (error) {
+    if (!(error instanceof OperationOutcomeError)) throw error;
+    return (error.outcome.issue ?? [])
+      .filter((issue) => issue.severity === "error" || issue.severity === "fatal")
+      .map(toIssue);
+  }
+}
+
+/** The library's words name fields and rules; anything in quotes that is not a field name is left out. */
+function toIssue(issue: OperationOutcomeIssue): Issue {
+  const expression = issue.expression?.[0] ?? "Observation";
+  const rule = /constraint ([\w-]+)/i.exec(issue.details?.text ?? "")?.[1];
+  const text =
+    rule === undefined ? withoutValues(issue.details?.text ?? "") : `rule ${rule} does not hold`;
+  return { code: (issue.code ?? "invalid") as IssueCode, expression, text };
+}
+
+function withoutValues(text: string): string {
+  return (
+    text
+      .replace(/"[^"]*"|'[^']*'/g, "…")
+      .replace(/\bgot\b.*$/i, "")
+      .trim() || "not valid here"
+  );
+}
