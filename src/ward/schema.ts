@@ -31,7 +31,9 @@ export type Reading = z.infer<typeof reading>;
 export const wardDevice = z.object({
   id,
   name: z.string(),
-  state: z.enum(["active", "suspended", "revoked"]),
+  /** Shown beside its readings, such as "×60 recording". */
+  note: z.string(),
+  state: z.enum(["claimed", "enrolled", "suspended", "quarantined", "revoked"]),
   /** When the platform last admitted anything from it; null: never. */
   lastSeenMs: timeMs.nullable(),
   /** Set while nothing has come for longer than it should: since when. */
@@ -57,8 +59,6 @@ export const wardPatient = z.object({
   birthDate: z.string(),
   ageYears: z.int(),
   sex: z.enum(["male", "female", "other", "unknown"]),
-  /** How many times faster than recorded this patient's readings are played; 1 is real time. */
-  speed: z.number(),
   devices: z.array(wardDevice),
   readings: z.array(reading),
   sparklines: z.array(sparkline),
@@ -111,6 +111,8 @@ export const seriesAnswer = z.object({
   fromMs: timeMs,
   toMs: timeMs,
   series: z.array(series),
+  /** Stored parts that fail their check on reading (damaged or tampered with): shown as such, never as a gap. */
+  unreadable: z.array(z.object({ mdc, fromMs: timeMs, toMs: timeMs })),
 });
 export type SeriesAnswer = z.infer<typeof seriesAnswer>;
 
@@ -140,10 +142,10 @@ export const proofQuery = z.object({
 });
 
 export const preferences = z.object({
-  glucose: z.enum(["mg/dL", "mmol/L"]),
-  temperature: z.enum(["Cel", "[degF]"]),
-  weight: z.enum(["kg", "[lb_av]"]),
-  theme: z.enum(["auto", "light", "dark"]),
+  glucoseUnit: z.enum(["mg/dL", "mmol/L"]),
+  temperatureUnit: z.enum(["Cel", "[degF]"]),
+  weightUnit: z.enum(["kg", "[lb_av]"]),
+  theme: z.enum(["system", "light", "dark"]),
   /** BCP 47 tag for numbers and dates; "auto" follows the browser. */
   locale: z
     .string()
@@ -151,13 +153,6 @@ export const preferences = z.object({
     .max(35),
 });
 export type Preferences = z.infer<typeof preferences>;
-export const defaultPreferences: Preferences = {
-  glucose: "mg/dL",
-  temperature: "Cel",
-  weight: "kg",
-  theme: "auto",
-  locale: "auto",
-};
 
 /** What the platform sends on `/api/live`, one JSON text message each. */
 export type LiveMessage =

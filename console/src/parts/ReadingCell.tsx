@@ -1,0 +1,149 @@
+/** One current value: number, unit, where it stands, how old, the last hour. Stale is said in words and by hatching. */
+import { useTranslation } from "react-i18next";
+import type { LivePatient } from "../live/board.ts";
+import { useSettings } from "../look/settings.tsx";
+import { type Current, currentOf } from "../reading/current.ts";
+import type { Column } from "../reading/groups.ts";
+import { referenceOf, standing } from "../reading/reference.ts";
+import { shownValue, unitOf, valueText } from "../reading/units.ts";
+import { number } from "../time/format.ts";
+import "./cell.css";
+import { Spark } from "./Spark.tsx";
+import { ageWords, knownAgainst } from "./words.ts";
+
+/** An age is written out once it is no longer a matter of course. */
+const AGE_SHOWN_MS = 10_000;
+
+export function ReadingCell(props: {
+  patient: LivePatient;
+  column: Column;
+  nowMs: number;
+  isConnected: boolean;
+}) {
+  const { t } = useTranslation();
+  const current = currentOf(props.patient, props.column, props.nowMs, props.isConnected);
+  const name = t(`metric.${props.column.id}`);
+  const short = t(`metric.${props.column.id}Short`);
+  if (current === undefined) {
+    return (
+      // biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields
+      <div className="cell" role="group" aria-label={name} data-freshness="none">
+        <span className="cell-name" aria-hidden="true">
+          {short}
+        </span>
+        <span className="cell-main">
+          <span className="cell-value" aria-hidden="true">
+            –
+          </span>
+        </span>
+        <span className="cell-note">
+          <span className="words-only">{t("ward.notMeasured")}</span>
+        </span>
+      </div>
+    );
+  }
+  return <MeasuredCell {...props} current={current} name={name} short={short} />;
+}
+
+function MeasuredCell(props: {
+  patient: LivePatient;
+  column: Column;
+  nowMs: number;
+  current: Current;
+  name: string;
+  short: string;
+}) {
+  const { current } = props;
+  const { metric, reading } = current;
+  const text = useReadingText(current);
+  const where = standing(metric, reading.mantissa * 10 ** reading.exponent);
+  const spark = props.patient.sparks.get(metric.mdc);
+  const label = useSparkLabel(current, props.name, spark);
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields
+    <div
+      className="cell"
+      role="group"
+      aria-label={props.name}
+      data-freshness={current.freshness}
+      data-standing={current.freshness === "current" ? where : "none"}
+    >
+      <span className="cell-name" aria-hidden="true">
+        {props.short}
+      </span>
+      <span className="cell-main">
+        <span className="cell-value">{text.value}</span>
+        <StandingArrow current={current} standing={where} />
+        <span className="cell-unit">{text.unit}</span>
+      </span>
+      {spark && <Spark spark={spark} label={label} />}
+      <CellNote current={current} nowMs={props.nowMs} />
+    </div>
+  );
+}
+
+function CellNote(props: { current: Current; nowMs: number }) {
+  const { t } = useTranslation();
+  const { reading, freshness } = props.current;
+  const age = ageWords(t, reading.timeMs, props.nowMs);
+  const notes = knownAgainst(t, reading.quality, reading.marks);
+  if (freshness === "stale") notes.unshift(t("ward.staleSince", { age }));
+  else if (props.nowMs - reading.timeMs > AGE_SHOWN_MS) notes.unshift(age);
+  if (props.current.mean) {
+    notes.push(t("metric.mean", { value: props.current.mean.mantissa }));
+  }
+  return <span className="cell-note numbers">{notes.join(" · ")}</span>;
+}
+
+export function StandingArrow(props: { current: Current; standing: ReturnType<typeof standing> }) {
+  const { t } = useTranslation();
+  const { preferences, style } = useSettings();
+  const { metric } = props.current;
+  const reference = referenceOf(metric);
+  const isOut = props.standing === "above" || props.standing === "below";
+  if (!isOut || reference === undefined || props.current.freshness !== "current") return null;
+  const bound = (value: number) =>
+    number(shownValue(metric, value, preferences), Number.isInteger(value) ? 0 : 1, style);
+  const words = t(`range.${props.standing as "above" | "below"}`, {
+    low: bound(reference.low),
+    high: bound(reference.high),
+    unit: unitOf(metric, preferences),
+  });
+  return (
+    <span className="cell-arrow" title={words}>
+      <span aria-hidden="true">{props.standing === "above" ? "▲" : "▼"}</span>
+      <span className="words-only">{words}</span>
+    </span>
+  );
+}
+
+/** Number and unit of a current reading; blood pressure as systolic/diastolic. */
+export function useReadingText(current: Current): { value: string; unit: string } {
+  const { preferences, style } = useSettings();
+  const { metric, reading, diastolic } = current;
+  const value = valueText(metric, reading.mantissa, reading.exponent, preferences, style);
+  return {
+    value: diastolic ? `${value}/${number(diastolic.mantissa, 0, style)}` : value,
+    unit: metric.kind === "event" ? "" : unitOf(metric, preferences),
+  };
+}
+
+function useSparkLabel(
+  current: Current,
+  name: string,
+  spark: { lows: (number | null)[]; highs: (number | null)[]; exponent: number } | undefined,
+): string {
+  const { t } = useTranslation();
+  const { preferences, style } = useSettings();
+  const lows = (spark?.lows ?? []).filter((low) => low !== null);
+  const highs = (spark?.highs ?? []).filter((high) => high !== null);
+  if (spark === undefined || lows.length === 0) return t("ward.sparkEmpty", { metric: name });
+  const text = (mantissa: number) =>
+    valueText(current.metric, mantissa, spark.exponent, preferences, style);
+  return t("ward.sparkLabel", {
+    metric: name,
+    low: text(Math.min(...lows)),
+    high: text(Math.max(...highs)),
+    unit: unitOf(current.metric, preferences),
+  });
+}

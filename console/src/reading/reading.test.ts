@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { mdcCode, partition, type Metric } from "../../../src/vitals/definition.ts";
+import { heartRate } from "../../../src/vitals/heart-rate.ts";
+import { freshness, staleAfterMs } from "./freshness.ts";
+import { standing } from "./reference.ts";
+import { shown, valueText } from "./units.ts";
+
+const metric = (id: string, unit: string, exponent: number): Metric => ({
+  mdc: mdcCode(partition.private, 1),
+  id,
+  loinc: "0-0",
+  display: id,
+  unit,
+  category: "vital-signs",
+  kind: "numeric",
+  exponent,
+  plausible: { low: 0, high: 1000 },
+  intervalMs: 60_000,
+});
+const metricUnits = { glucoseUnit: "mg/dL", temperatureUnit: "Cel", weightUnit: "kg" } as const;
+const otherUnits = { glucoseUnit: "mmol/L", temperatureUnit: "[degF]", weightUnit: "[lb_av]" } as const;
+const english = { locale: "en-GB" };
+
+test("values are written in the preferred unit, with the decimals people use for it", () => {
+  const cases: [string, number, number, string, string][] = [
+    ["Cel", 372, -1, "37.2 °C", "99.0 °F"],
+    ["mg/dL", 180, 0, "180 mg/dL", "10.0 mmol/L"],
+    ["mg/dL", 54, 0, "54 mg/dL", "3.0 mmol/L"],
+    ["kg", 705, -1, "70.5 kg", "155.4 lb"],
+    ["mm[Hg]", 120, 0, "120 mmHg", "120 mmHg"],
+    ["%", 97, 0, "97 %", "97 %"],
+  ];
+  for (const [unit, mantissa, exponent, plain, other] of cases) {
+    const m = metric("MDC_TEST", unit, exponent);
+    const text = (units: typeof metricUnits | typeof otherUnits) =>
+      `${valueText(m, mantissa, exponent, units, english)} ${shown(m, mantissa, exponent, units).unit}`;
+    assert.equal(text(metricUnits), plain);
+    assert.equal(text(otherUnits), other);
+  }
+});
+
+test("decimals are written as the locale writes them", () => {
+  const temperature = metric("MDC_TEMP_BODY", "Cel", -1);
+  assert.equal(valueText(temperature, 372, -1, metricUnits, { locale: "de-DE" }), "37,2");
+});
+
+test("a value is stale after twice its expected interval, and at once when the connection is lost", () => {
+  const slow = metric("MDC_TEST", "Cel", 0);
+  assert.equal(staleAfterMs(slow), 120_000);
+  assert.equal(freshness(slow, 0, 120_000), "current");
+  assert.equal(freshness(slow, 0, 120_001), "stale");
+  assert.equal(freshness(slow, 0, 1, false), "stale");
+  assert.equal(freshness(slow, undefined, 0), "none");
+  assert.ok(staleAfterMs(heartRate) <= 30_000);
+});
+
+test("the reference range includes both its ends", () => {
+  assert.equal(standing(heartRate, 51), "inside");
+  assert.equal(standing(heartRate, 90), "inside");
+  assert.equal(standing(heartRate, 91), "above");
+  assert.equal(standing(heartRate, 50), "below");
+  assert.equal(standing(metric("MDC_TEST", "1", 0), 5), "none");
+});

@@ -1,0 +1,208 @@
+/** The ward board: who needs someone, since when. Patients of whom nothing is current stand first, then by bed. */
+import { useMemo } from "react";
+import { useTranslation } from "react-i18next";
+import { useLine, useLive, useNow, usePatient, useWard } from "../live/live.tsx";
+import { useSettings } from "../look/settings.tsx";
+import { ReadingCell } from "../parts/ReadingCell.tsx";
+import { Failure, StateScreen } from "../parts/StateScreen.tsx";
+import { ageWords, deviceWords, isDeviceWell } from "../parts/words.ts";
+import { isSilent, newestMs } from "../reading/current.ts";
+import { COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
+import { clockTime } from "../time/format.ts";
+import "./ward.css";
+
+export function WardScreen() {
+  const { t } = useTranslation();
+  const ward = useWard();
+  const nowMs = useNow();
+  const { board } = useLive();
+  const columns = useShownColumns(ward.ids);
+  if (ward.ids.length === 0) {
+    if (ward.isPending) return <Loading />;
+    if (ward.isError) return <Failure error={ward.error} retry={() => void ward.refetch()} />;
+    return <StateScreen title={t("ward.emptyTitle")} words={t("ward.empty")} />;
+  }
+  const silent = ward.ids.filter((id) => {
+    const patient = board.patient(id);
+    return patient !== undefined && isSilent(patient, columns, nowMs);
+  });
+  const current = ward.ids.filter((id) => !silent.includes(id));
+  return (
+    <>
+      <div className="ward-head">
+        <h1 className="title">{t("ward.title")}</h1>
+        <p>{t("ward.count", { count: ward.ids.length })}</p>
+        {(ward.data?.withheld ?? 0) > 0 && (
+          <p>{t("ward.withheld", { count: ward.data?.withheld ?? 0 })}</p>
+        )}
+        <p className="ward-legend">{t("ward.legend")}</p>
+      </div>
+      <div
+        className="panel ward-panel"
+        style={{ "--columns": columns.length } as React.CSSProperties}
+      >
+        <ColumnHeads columns={columns} />
+        <Group
+          title={t("ward.groupSilent")}
+          hint={t("ward.groupSilentHint")}
+          ids={silent}
+          columns={columns}
+        />
+        <Group title={t("ward.groupLive")} ids={current} columns={columns} />
+      </div>
+    </>
+  );
+}
+
+/** Only columns that somebody on this ward has readings for. */
+function useShownColumns(ids: readonly string[]): readonly Column[] {
+  const { board } = useLive();
+  return useMemo(
+    () =>
+      COLUMNS.filter((column) =>
+        metricsOf(column).some((metric) =>
+          ids.some((id) => board.patient(id)?.latest.has(metric.mdc)),
+        ),
+      ),
+    [ids, board],
+  );
+}
+
+function ColumnHeads(props: { columns: readonly Column[] }) {
+  const { t } = useTranslation();
+  return (
+    <div className="ward-columns" aria-hidden="true">
+      <span>{t("ward.patient")}</span>
+      {props.columns.map((column) => (
+        <span key={column.id}>{t(`metric.${column.id}`)}</span>
+      ))}
+      <span>{t("ward.device")}</span>
+    </div>
+  );
+}
+
+function Group(props: {
+  title: string;
+  hint?: string;
+  ids: readonly string[];
+  columns: readonly Column[];
+}) {
+  if (props.ids.length === 0) return null;
+  return (
+    <>
+      <h2 className="ward-group">
+        {props.title} ({props.ids.length}){props.hint && <small> · {props.hint}</small>}
+      </h2>
+      <ul className="ward-list">
+        {props.ids.map((id) => (
+          <Row key={id} id={id} columns={props.columns} />
+        ))}
+      </ul>
+    </>
+  );
+}
+
+function Row(props: { id: string; columns: readonly Column[] }) {
+  const { t } = useTranslation();
+  const patient = usePatient(props.id);
+  const nowMs = useNow();
+  const line = useLine();
+  if (patient === undefined) return null;
+  const { facts } = patient;
+  const isConnected = line.state !== "lost";
+  return (
+    <li className="ward-row">
+      <div className="ward-patient">
+        <span className="ward-bed" aria-hidden="true">
+          {facts.bed}
+        </span>
+        <a className="ward-name" href={`#/patients/${props.id}`}>
+          {facts.name}
+          <span className="words-only">, {t("person.bed", { bed: facts.bed })}</span>
+        </a>
+        <span className="ward-who">
+          <span>
+            {t("person.years", { count: facts.ageYears })}{" "}
+            <span aria-hidden="true">{t(`person.sexShort.${facts.sex}`)}</span>
+            <span className="words-only">{t(`person.sex.${facts.sex}`)}</span>
+          </span>
+          <Notes id={props.id} />
+        </span>
+      </div>
+      {props.columns.map((column) => (
+        <ReadingCell
+          key={column.id}
+          patient={patient}
+          column={column}
+          nowMs={nowMs}
+          isConnected={isConnected}
+        />
+      ))}
+      <NewestAndDevice id={props.id} nowMs={nowMs} />
+    </li>
+  );
+}
+
+/** "×60" and "recording restarts": what every reader of these numbers must know. */
+export function Notes(props: { id: string }) {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const patient = usePatient(props.id);
+  if (patient === undefined) return null;
+  const notes = [...new Set(patient.devices.map((device) => device.note).filter(Boolean))];
+  const { restartedMs } = patient.facts;
+  return (
+    <>
+      {notes.map((note) => (
+        <span className="chip" key={note}>
+          {note}
+        </span>
+      ))}
+      {restartedMs !== null && (
+        <span
+          className="chip"
+          title={t("ward.restartedAt", { time: clockTime(restartedMs, style) })}
+        >
+          {t("ward.restarted")} {clockTime(restartedMs, style)}
+        </span>
+      )}
+    </>
+  );
+}
+
+function NewestAndDevice(props: { id: string; nowMs: number }) {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const patient = usePatient(props.id);
+  if (patient === undefined) return null;
+  const newest = newestMs(patient);
+  const unwell = patient.devices.filter((device) => !isDeviceWell(device));
+  return (
+    <div className="ward-device">
+      <span className="ward-age">
+        <span className="words-only">{t("ward.device")}: </span>
+        {newest === undefined ? t("ward.noData") : ageWords(t, newest, props.nowMs)}
+      </span>
+      {patient.devices.length === 0 && <span>{t("device.none")}</span>}
+      {unwell.length === 0 && patient.devices.length > 0 && <span>{t("device.connected")}</span>}
+      {unwell.map((device) => (
+        <span className="ward-device-bad" key={device.id}>
+          {deviceWords(t, device, style)}
+        </span>
+      ))}
+    </div>
+  );
+}
+
+function Loading() {
+  const { t } = useTranslation();
+  return (
+    <div className="panel" role="status" aria-busy="true">
+      <p className="ward-group">{t("ward.loading")}</p>
+      {Array.from({ length: 8 }, (_, row) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: eight equal bars that never move
+        <div className="skeleton ward-skeleton" key={row} />
+      ))}
+    </div>
+  );
+}
