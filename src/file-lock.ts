@@ -8,6 +8,7 @@ import { DatabaseSync } from "node:sqlite";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface FileLock {
+  /** May be called twice. */
   release(): void;
 }
 
@@ -23,7 +24,11 @@ export function tryLock(path: string): FileLock | undefined {
     if (isBusy(error)) return undefined;
     throw error;
   }
-  return { release: () => file.close() };
+  return {
+    release: () => {
+      if (file.isOpen) file.close();
+    },
+  };
 }
 
 /** Waits for the lock at most `waitMs`. @returns undefined when it did not come free. */

@@ -43,7 +43,7 @@ export function choosePlaces(dataDir: string, mayMove: boolean): Places {
   return {
     owner,
     clusterDir,
-    socketDir: privateDir(join(socketParent(asRoot), `vitalward-${key}`), owner?.uid),
+    socketDir: join(socketParent(asRoot), `vitalward-${key}`),
     logFile: join(data, "postgres.log"),
     lockFile: join(data, "postgres.lock"),
   };
@@ -71,11 +71,14 @@ function socketParent(asRoot: boolean): string {
   return Buffer.byteLength(tmpdir()) <= 50 ? tmpdir() : "/tmp";
 }
 
-/** Makes a 0700 folder, or accepts one only if it is ours: /tmp is open to everybody. */
-function privateDir(path: string, uid = process.getuid?.()): string {
+/** Makes the 0700 folder of the socket, or accepts one only if it is ours: /tmp is open to everybody.
+ * @throws StartRefusal when somebody else was there first. */
+export function makeSocketDir(places: Places): void {
+  const path = places.socketDir;
+  const uid = places.owner?.uid ?? process.getuid?.();
   try {
     mkdirSync(path, { mode: 0o700 });
-    if (process.getuid?.() === 0 && uid !== undefined) chownSync(path, uid, uid);
+    if (places.owner) chownSync(path, places.owner.uid, places.owner.gid);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
@@ -85,5 +88,4 @@ function privateDir(path: string, uid = process.getuid?.()): string {
       `the folder ${path} for PostgreSQL's socket belongs to somebody else or is open to others; remove it and start again`,
     );
   }
-  return path;
 }

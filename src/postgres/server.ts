@@ -23,7 +23,7 @@ import { diagnostics } from "../diagnostics.ts";
 import { lockWithin } from "../file-lock.ts";
 import { StartRefusal } from "../start-refusal.ts";
 import { type Binaries, findBinaries } from "./binaries.ts";
-import { choosePlaces, type Places } from "./places.ts";
+import { choosePlaces, makeSocketDir, type Places } from "./places.ts";
 
 export const SUPERUSER = "vitalward";
 const START_WITHIN_MS = 60_000;
@@ -60,6 +60,7 @@ export async function startServer(o: ServerOptions): Promise<EmbeddedServer> {
   }
   try {
     const binaries = findBinaries({ asRoot: places.owner !== undefined, spareDir: o.dataDir });
+    makeSocketDir(places);
     await stopOrphan(places);
     createCluster(places, binaries);
     const postmaster = new Postmaster(places, binaries, o.durable ?? true);
@@ -173,7 +174,9 @@ class Postmaster {
       detached: true,
     });
     closeSync(log);
+    this.#child = child;
     let ended = false;
+    let isUp = false;
     child.once("error", (error) => {
       ended = true;
       diagnostics.error({ err: error }, "PostgreSQL could not be run");
@@ -182,16 +185,13 @@ class Postmaster {
       ended = true;
       if (this.#child !== child) return;
       this.#child = undefined;
-      if (!this.#stopping) this.#recover(code, signal);
+      if (isUp && !this.#stopping) this.#recover(code, signal);
     });
     const url = socketUrl(this.#places, "postgres");
-    if (!(await answers(url, START_WITHIN_MS, () => ended)) || ended) {
-      child.kill("SIGQUIT");
-      return false;
-    }
-    this.#child = child;
-    child.unref();
-    return true;
+    await answers(url, START_WITHIN_MS, () => ended || this.#stopping);
+    isUp = !ended;
+    if (isUp) child.unref();
+    return isUp;
   }
 
   #recover(code: number | null, signal: string | null): void {

@@ -148,7 +148,12 @@ export function databasePid(dataDir: string): number | undefined {
   return Number.isInteger(pid) && isAlive(pid) ? pid : undefined;
 }
 
+/** Whether the process runs: one that ended but was not yet reaped does not. */
 export function isAlive(pid: number): boolean {
+  if (process.platform === "linux") {
+    const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, "utf8") : "";
+    return stat !== "" && !/\) Z /.test(stat);
+  }
   try {
     process.kill(pid, 0);
     return true;
