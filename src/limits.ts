@@ -90,6 +90,16 @@ export const limits = {
   doorConnectTimeoutMs: 10_000,
   /** From the first byte of a packet or request to its last. */
   doorPacketTimeoutMs: 30_000,
+  /** The conformance listener: sessions, retained messages, their bytes, and waiting messages a session. */
+  conformanceSessionsMax: 10_000,
+  conformanceRetainedMax: 10_000,
+  conformanceRetainedBytesMax: 67_108_864,
+  conformanceQueueMax: 10_000,
+  conformanceSubscriptionsMax: 1_000,
+  /** Bytes of a packet at the conformance listener. */
+  conformancePacketBytesMax: 1_048_576,
+  /** Pages (4 KiB) of its throw-away table; then publishing is refused. */
+  conformancePagesMax: 262_144,
   /** Sealed answers that wait for a device that calls by HTTPS only. */
   downlinkWaitingMax: 16,
   /** Body of one HTTP request; FHIR routes may set more, to `fhirBodyBytesMax`. */
@@ -109,16 +119,24 @@ export const limits = {
   rateLimitKeysMax: 10_000,
   /** Tries an address has each minute to sign in by link, or to enrol by claim code. */
   signInTriesPerMinute: 20,
-  enrolmentTriesPerMinute: 20,
+  enrolmentTriesPerMinute: 120,
   /** A browser session without a request for this long ends; and it ends this long after its start anyway. */
   sessionIdleMs: 60 * 60_000,
   sessionLifeMs: 12 * 3_600_000,
   /** A bearer token lives this long. */
   tokenLifeMs: 60 * 60_000,
-  /** Sessions, tokens and open links one person may have; the oldest gives way. */
+  /** Sessions and tokens one person may have; the oldest gives way. */
   sessionsPerPersonMax: 50,
   /** Permits held at once; past it authorisation waits for none and is refused. */
   permitsMax: 20_000,
+  /** Denials of one principal each minute; past it the answer is "rate-limited", unlogged. */
+  denialsPerMinute: 120,
+  /** How often ended leases are looked for and their closing entries written. */
+  leaseSweepMs: 500,
+  /** A lease this near its end is not handed out again; a new one is made. */
+  leaseReuseBeforeEndMs: 5_000,
+  /** Bytes of one line to the operator's socket. */
+  operatorLineBytesMax: 65_536,
   /** Audit entries written in one transaction, and entries that may wait. */
   auditGroupMax: 500,
   auditWaitingMax: 20_000,
@@ -166,6 +184,17 @@ export const limits = {
   waveformRunMaxMs: 24 * 3_600_000,
   /** Resources written by one call. */
   resourcesPerWriteMax: 10_000,
+  /** Observations on a page of a FHIR search, unless asked otherwise. */
+  searchPageDefault: 50,
+  searchPageMax: 1_000,
+  /** Choices of one search parameter, separated by commas. */
+  searchChoicesMax: 50,
+  /** Observations read at once while looking for a page; more makes the window smaller. */
+  searchWindowSamplesMax: 100_000,
+  /** The latest instant that JavaScript's Date knows, UTC ms (ECMA-262 §21.4.1.1). */
+  timeMsMax: 8_640_000_000_000_000,
+  /** Entries of one FHIR batch Bundle. */
+  bundleEntriesMax: 1_000,
 } as const;
 
 if (limits.epochEnvelopesMax * limits.epochsAheadMax < 4_096) {
