@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { Problem } from "../problems.ts";
 import { EXIT_REFUSED, StartRefusal } from "../start-refusal.ts";
 import { version } from "../version.ts";
+import { conformanceCommand } from "./conformance.ts";
 import { serveCommand } from "./serve.ts";
 
 const program = new Command("vitalward")
@@ -18,6 +19,7 @@ Settings are environment variables; docs/administrator.md lists them.`,
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 program.addCommand(serveCommand());
+program.addCommand(conformanceCommand());
 
 try {
   await program.parseAsync();

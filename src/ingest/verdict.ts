@@ -27,8 +27,13 @@ export interface Verdict {
 export type Admit = (arrival: Arrival) => Promise<Verdict>;
 
 /** Refusals after which the same bytes may be admitted later, so the door must not acknowledge. */
+const passing: ReadonlySet<ProblemCode | undefined> = new Set<ProblemCode>([
+  "storage-unavailable",
+  "rate-limited",
+  "device-unassigned",
+  "internal-fault",
+]);
+
 export function mayRetry(problem: ProblemCode | undefined): boolean {
-  return (
-    problem === "storage-unavailable" || problem === "rate-limited" || problem === "internal-fault"
-  );
+  return passing.has(problem);
 }

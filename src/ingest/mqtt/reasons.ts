@@ -38,6 +38,7 @@ const table: Partial<Record<ProblemCode, number>> = {
   "rate-limited": 0x97,
   "mqtt-client-slow": 0x97,
   "storage-unavailable": 0x97,
+  "device-unassigned": 0x97,
   "mqtt-retain-refused": 0x9a,
   "mqtt-shared-subscription-refused": 0x9e,
   "mqtt-connect-overdue": 0xa0,
