@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { metricById } from "../src/vitals/metric.ts";
 import { readRecording } from "./recording.ts";
-import { ASSIGNED_BEFORE_MS, DEVICES, FAST_NOTE, WARD } from "./ward.ts";
+import { ASSIGNED_BEFORE_MS, DEVICES, WARD } from "./ward.ts";
+import { FAST_NOTE } from "./ward-device.ts";
 
 const folder = new URL("./", import.meta.url);
 

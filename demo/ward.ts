@@ -4,40 +4,24 @@
  * data set tells it. Which recording shows what: LICENCES.md.
  */
 
+import {
+  ACTIVITY,
+  type DemoDevice,
+  ecgRecorder,
+  glucoseSensor,
+  hourly,
+  monitor,
+  oximeter,
+  STANDARD_LEADS,
+  wearable,
+  withWaveforms,
+} from "./ward-device.ts";
+
 /** Where a person is. */
 export type Place =
   | { kind: "bed"; ward: string; bed: string }
   /** Monitored from home. */
   | { kind: "home" };
-
-export interface DemoDevice {
-  /** Names the device in the provisioning and in the player's folder; never shown to anyone. */
-  key: string;
-  kind:
-    | "patient-monitor"
-    | "pulse-oximeter"
-    | "ecg-recorder"
-    | "arterial-line"
-    | "blood-pressure-monitor"
-    | "thermometer"
-    | "glucose-sensor"
-    | "wearable"
-    | "scale";
-  /** Words for people. */
-  label: string;
-  /** Shown beside its readings; empty where there is nothing to say. */
-  note: string;
-  /** A file of `recordings/`, without its ending. */
-  recording: string;
-  /** Ids of the catalogue: what this device sends of that recording. */
-  metrics: readonly string[];
-  /** How much faster than life it is played. Its past keeps the true spacing. */
-  pace: 1 | 60;
-  /** How its envelopes are sealed: small devices do without AES and the post-quantum share. */
-  cipher: "AES-256-GCM" | "ChaCha20-Poly1305";
-  keyExchange: "hybrid" | "classical";
-  door: "mqtt" | "https";
-}
 
 export interface DemoPerson {
   key: string;
@@ -55,141 +39,11 @@ export interface DemoPerson {
 /** Every screen of the demonstration says this. */
 export const NOTICE = "Recorded people. Not for clinical use.";
 
-/** Shown beside the readings of a device that plays sixty times faster than life. */
-export const FAST_NOTE = "×60 recording";
-
 /**
  * How long before enrolment a device counts as assigned, ms. Its recorded past, up to 31 days, is
  * uploaded as late data and has to belong to the person.
  */
 export const ASSIGNED_BEFORE_MS = 32 * 24 * 3_600_000;
-
-const strong = { cipher: "AES-256-GCM", keyExchange: "hybrid", door: "mqtt" } as const;
-const small = { cipher: "ChaCha20-Poly1305", keyExchange: "classical" } as const;
-
-function monitor(recording: string, leads: readonly string[] = []): DemoDevice {
-  return {
-    key: `${recording}-monitor`,
-    kind: "patient-monitor",
-    label: "Bedside monitor",
-    note: "",
-    recording,
-    metrics: [
-      "MDC_ECG_HEART_RATE",
-      "MDC_TTHOR_RESP_RATE",
-      ...leads.map((lead) => `VITALWARD_ECG_ELEC_POTL_${lead}_NORMALISED`),
-      ...(leads.length > 0 ? ["VITALWARD_IMPED_TTHOR_NORMALISED"] : []),
-    ],
-    pace: 1,
-    ...strong,
-  };
-}
-
-function oximeter(recording: string, withWaveform: boolean): DemoDevice {
-  return {
-    key: `${recording}-oximeter`,
-    kind: "pulse-oximeter",
-    label: "Pulse oximeter",
-    note: "",
-    recording,
-    metrics: [
-      "MDC_PULS_OXIM_SAT_O2",
-      "MDC_PULS_OXIM_PULS_RATE",
-      ...(withWaveform ? ["MDC_PULS_OXIM_PLETH"] : []),
-    ],
-    pace: 1,
-    ...small,
-    door: "mqtt",
-  };
-}
-
-/** Intensive care with waveforms: a monitor with three ECG leads, and an oximeter. */
-function withWaveforms(recording: string, leads: readonly string[]): DemoDevice[] {
-  return [monitor(recording, leads), oximeter(recording, true)];
-}
-
-function ecgRecorder(recording: string): DemoDevice {
-  return {
-    key: `${recording}-ecg`,
-    kind: "ecg-recorder",
-    label: "ECG recorder",
-    note: "",
-    recording,
-    metrics: ["MDC_ECG_ELEC_POTL_II", "MDC_ECG_ELEC_POTL_V1"],
-    pace: 1,
-    ...strong,
-  };
-}
-
-/** A ward patient whose values were written down once an hour. */
-function hourly(recording: string): DemoDevice[] {
-  const device = (
-    kind: DemoDevice["kind"],
-    label: string,
-    metrics: string[],
-    how: Pick<DemoDevice, "cipher" | "keyExchange" | "door">,
-  ): DemoDevice => ({
-    key: `${recording}-${kind}`,
-    kind,
-    label,
-    note: FAST_NOTE,
-    recording,
-    metrics,
-    pace: 60,
-    ...how,
-  });
-  return [
-    device(
-      "patient-monitor",
-      "Ward monitor",
-      ["MDC_ECG_HEART_RATE", "MDC_RESP_RATE", "MDC_PULS_OXIM_SAT_O2"],
-      strong,
-    ),
-    device(
-      "blood-pressure-monitor",
-      "Blood pressure monitor",
-      ["MDC_PRESS_BLD_NONINV_SYS", "MDC_PRESS_BLD_NONINV_DIA", "MDC_PRESS_BLD_NONINV_MEAN"],
-      { ...small, door: "https" },
-    ),
-    device("thermometer", "Thermometer", ["MDC_TEMP_BODY"], { ...small, door: "https" }),
-  ];
-}
-
-function glucoseSensor(recording: string): DemoDevice {
-  return {
-    key: `${recording}-sensor`,
-    kind: "glucose-sensor",
-    label: "Glucose sensor",
-    note: "",
-    recording,
-    metrics: ["MDC_CONC_GLU_ISF"],
-    pace: 1,
-    ...small,
-    door: "https",
-  };
-}
-
-function wearable(
-  recording: string,
-  label: string,
-  metrics: readonly string[],
-  pace: 1 | 60,
-): DemoDevice {
-  return {
-    key: recording,
-    kind: "wearable",
-    label,
-    note: pace === 60 ? FAST_NOTE : "",
-    recording,
-    metrics,
-    pace,
-    ...small,
-    door: "https",
-  };
-}
-
-const ACTIVITY = ["MDC_HF_DISTANCE", "MDC_HF_ENERGY", "MDC_HF_ACTIVITY_INTENSITY"];
-const STANDARD_LEADS = ["II", "V", "AVR"];
 
 const bed = (ward: string, number: number): Place => ({ kind: "bed", ward, bed: `${number}` });
 const home: Place = { kind: "home" };
