@@ -9,6 +9,7 @@ CREATE TABLE device_session (
   device_id        uuid   NOT NULL,
   session_id       bytea  NOT NULL,  -- 16 bytes
   certificate_hash bytea  NOT NULL,  -- SHA-256 of the certificate that signed the opening
+  opening_hash     bytea  NOT NULL,  -- SHA-256 of the opening, to know it when it comes again
   suite            text   NOT NULL,
   opened_ms        bigint NOT NULL,
   first_number     bigint,           -- unknown until the first envelope arrived
@@ -122,5 +123,6 @@ CREATE TABLE store_epoch (
   epoch      bigint NOT NULL,
   started_ms bigint NOT NULL,
   reason     text   NOT NULL,
+  folded     bigint NOT NULL DEFAULT 0,  -- the newest journal entry that was folded
   PRIMARY KEY (tenant_id, epoch)
 );
