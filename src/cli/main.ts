@@ -5,6 +5,7 @@ import { EXIT_REFUSED, StartRefusal } from "../start-refusal.ts";
 import { version } from "../version.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { serveCommand } from "./serve.ts";
+import { tokenCommand } from "./token.ts";
 
 const program = new Command("vitalward")
   .description("Remote patient monitoring that can be proven private.")
@@ -19,6 +20,7 @@ Settings are environment variables; docs/administrator.md lists them.`,
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 program.addCommand(serveCommand());
+program.addCommand(tokenCommand());
 program.addCommand(conformanceCommand());
 
 try {
