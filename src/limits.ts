@@ -56,8 +56,6 @@ export const limits = {
   securityEventWindowMs: 60_000,
   /** Kinds and devices of security events that are counted at once. */
   securityEventsOpenMax: 10_000,
-  /** Kinds and devices of security events that are counted at once. */
-  securityEventsOpenMax: 10_000,
   /** One-time prekeys kept ready for each device. */
   prekeysPerDevice: 4,
   /** Longest life of a permit. */

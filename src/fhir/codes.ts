@@ -101,17 +101,21 @@ export function compartmentOf(categories: readonly Coding[]): Category {
   return "laboratory";
 }
 
-/** Every `system|code` a metric's Observations can be found by → the metrics. Panels count by their own code. */
+/** Every `system|code` a metric's own Observations can be found by → the metrics. */
 const metricsByToken = new Map<string, Set<Metric>>();
 for (const metric of METRICS) {
-  const inPanel = panelByMdc.get(metric.mdc);
-  const codings = codeOf(metric).coding ?? [];
-  for (const coding of inPanel === undefined ? codings : [...codings, BLOOD_PRESSURE]) {
+  for (const coding of codeOf(metric).coding ?? []) {
     const key = token(coding.system ?? "", coding.code ?? "");
     const metrics = metricsByToken.get(key) ?? new Set();
     metrics.add(metric);
     metricsByToken.set(key, metrics);
   }
+}
+
+/** Whether a `code` parameter's choice means the blood-pressure panel itself. */
+export function isPanelToken(value: string): boolean {
+  const { system, code } = BLOOD_PRESSURE;
+  return value === code || value === token(system ?? "", code ?? "");
 }
 
 /** Metrics that a `code` parameter may mean: `system|code`, or `code` alone in any system. */
