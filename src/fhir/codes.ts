@@ -49,7 +49,10 @@ export function mdcCoding(metric: Metric): Coding {
 
 /** The code of a metric: its LOINC coding, what a profile fixes beside it, and its MDC coding. */
 export function codeOf(metric: Metric): CodeableConcept {
-  const coding: Coding[] = [{ system: SYSTEM.loinc, code: metric.loinc }];
+  // LOINC has no code for some waveforms, and the catalogue's nearest one names the number derived
+  // from it: as an Observation's code that would claim a vital sign.
+  const isMisleading = metric.kind === "waveform" && metric.loinc in NUMBER_BY_LOINC;
+  const coding: Coding[] = isMisleading ? [] : [{ system: SYSTEM.loinc, code: metric.loinc }];
   // Profile oxygensat fixes 2708-6; pulse oximetry has a code of its own beside it.
   if (metric.id === "MDC_PULS_OXIM_SAT_O2") coding.push({ system: SYSTEM.loinc, code: "59408-5" });
   coding.push(mdcCoding(metric));
@@ -67,6 +70,12 @@ const PROFILE_BY_LOINC: Readonly<Record<string, string>> = {
   "9843-4": PROFILE.headCircumference,
   "39156-5": PROFILE.bodyMassIndex,
   "85354-9": PROFILE.bloodPressure,
+};
+
+/** LOINC codes that name a number, never a waveform. */
+const NUMBER_BY_LOINC: Readonly<Record<string, string>> = {
+  ...PROFILE_BY_LOINC,
+  "59408-5": PROFILE.oxygenSaturation,
 };
 
 /** What an Observation with one of these codes must conform to (FHIR R4, vital signs). */
