@@ -41,7 +41,7 @@ export function conformanceCommand(): Command {
   command
     .command("export")
     .description("print what QoS 1 and 2 publishers were acknowledged: one JSON object a line")
-    .requiredOption("--data <dir>", "the folder given to `vitalward conformance`")
+    .addHelpText("after", "\nTakes --data DIR, the folder given to `vitalward conformance`.")
     .action((_options, self: Command) => print(self.optsWithGlobals<{ data: string }>().data));
   return command;
 }
