@@ -1,0 +1,78 @@
+/** `vitalward export`: stored samples as ndjson or CSV, through the same door and permit as any read. */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { loadConfig } from "../config.ts";
+import { FORMATS, type Format } from "../exchange/export.ts";
+import { StartRefusal } from "../start-refusal.ts";
+import { askOperator } from "./operator-client.ts";
+
+interface Options {
+  as: string;
+  patient?: string;
+  from?: string;
+  to?: string;
+  format: Format;
+}
+
+export function exportCommand(): Command {
+  return new Command("export")
+    .description("list stored samples with device, sequence number and time")
+    .requiredOption("--as <person>", "who asks: id, whole name, or role; sees only their patients")
+    .option("--patient <id>", "one patient; without it every patient of that person")
+    .option("--from <time>", "ISO 8601, from then on")
+    .option("--to <time>", "ISO 8601, before then")
+    .addOption(new Option("--format <format>", "form").choices(FORMATS).default("ndjson"))
+    .addHelpText(
+      "after",
+      `
+It works only beside the data folder of a running platform (VITALWARD_DATA). Every patient opened
+is one entry in the audit table, as with any other read.`,
+    )
+    .action(exportSamples);
+}
+
+async function exportSamples(o: Options): Promise<void> {
+  const { dataDir } = loadConfig(process.env);
+  const { token } = await askOperator<{ token: string }>(dataDir, { ask: "token", as: o.as });
+  const ports = JSON.parse(readFileSync(join(dataDir, "ports.json"), "utf8")) as { http: number };
+  const ask = (path: string) => fetchOrRefuse(`http://127.0.0.1:${ports.http}${path}`, token);
+  const patients = o.patient === undefined ? await patientsOf(ask) : [o.patient];
+  let isFirst = true;
+  for (const patient of patients) {
+    const query = new URLSearchParams({ format: o.format });
+    if (o.from !== undefined) query.set("from", o.from);
+    if (o.to !== undefined) query.set("to", o.to);
+    const response = await ask(`/api/patients/${encodeURIComponent(patient)}/export?${query}`);
+    await print(response, o.format === "csv" && !isFirst);
+    isFirst = false;
+  }
+}
+
+async function patientsOf(ask: (path: string) => Promise<Response>): Promise<string[]> {
+  const bundle = (await (await ask("/fhir/R4/Patient?_count=1000")).json()) as {
+    entry?: { resource: { id: string } }[];
+  };
+  return (bundle.entry ?? []).map((entry) => entry.resource.id);
+}
+
+async function fetchOrRefuse(url: string, token: string): Promise<Response> {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${token}` } });
+  if (response.ok) return response;
+  const body = (await response.json()) as { title?: string; detail?: string };
+  throw new StartRefusal(
+    `the platform answered ${response.status}: ${[body.title, body.detail].filter(Boolean).join(": ")}`,
+  );
+}
+
+/** A second CSV part repeats the head line, which is left out. */
+async function print(response: Response, dropsHead: boolean): Promise<void> {
+  if (response.body === null) return;
+  let isDropping = dropsHead;
+  for await (const piece of response.body.pipeThrough(new TextDecoderStream())) {
+    const text = isDropping ? piece.slice(piece.indexOf("\n") + 1) : piece;
+    isDropping = false;
+    if (!process.stdout.write(text)) await once(process.stdout, "drain");
+  }
+}
