@@ -63,6 +63,12 @@ export class Board {
     for (const id of this.#listeners.keys()) this.#tell(id);
   }
 
+  /** As `take`, for one patient whose page was opened directly. */
+  takeOne(patient: WardPatient): void {
+    this.#patients.set(patient.id, livePatient(patient));
+    this.#tell(patient.id);
+  }
+
   forget(): void {
     this.take({ nowMs: 0, patients: [], withheld: 0 });
   }

@@ -145,6 +145,10 @@ export const en = {
     trendEmpty: "Nothing was measured in this time span.",
     thinned:
       "{{samples}} stored samples; every {{bucket}} shows its lowest and highest. Nothing is averaged.",
+    unreadable_one:
+      "{{count}} stored part of this time span fails its check and is not shown: it was damaged or altered.",
+    unreadable_other:
+      "{{count}} stored parts of this time span fail their check and are not shown: they were damaged or altered.",
     zone: "Times in {{zone}}",
     hoverHint: "Point at a chart for value, device and time; click, or use the table, for the proof.",
     timeSource: "device clock, corrected to UTC by the platform",
