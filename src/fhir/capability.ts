@@ -29,7 +29,7 @@ export function capabilityStatement(o: { baseUrl: string; version: string }): Ca
 function patientCapability(): CapabilityStatementRestResource {
   return {
     type: "Patient",
-    interaction: [{ code: "read" }, { code: "search-type" }],
+    interaction: [{ code: "read" }, { code: "search-type" }, { code: "create" }],
     versioning: "versioned",
     searchParam: [
       { name: "identifier", type: "token", documentation: "system|value" },

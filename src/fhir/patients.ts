@@ -3,9 +3,17 @@ import type { Patient } from "@medplum/fhirtypes";
 import type { Access } from "../access/access.ts";
 import { Permit } from "../access/permit.ts";
 import type { Principal } from "../access/principal.ts";
+import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
-import type { Resources, SearchValue, StoredResource } from "../store/resources.ts";
+import type {
+  ResourceJson,
+  Resources,
+  ResourceWrite,
+  SearchValue,
+  StoredResource,
+} from "../store/resources.ts";
+import { validatePatient } from "./validate.ts";
 
 /** How the demographics of a patient are found again: the columns of `searchValuesOf`. */
 export const PATIENT_COLUMNS = {
@@ -78,9 +86,11 @@ export function parsePatientSearch(queryString: string): PatientQuery {
 export class Patients {
   readonly #access: Access;
   readonly #resources: Resources;
+  readonly #clock: Clock;
 
-  constructor(o: { access: Access; resources: Resources }) {
+  constructor(o: { access: Access; resources: Resources; clock: Clock }) {
     this.#access = o.access;
+    this.#clock = o.clock;
     this.#resources = o.resources;
   }
 
@@ -96,6 +106,32 @@ export class Patients {
     const stored = await this.#stored(permit);
     if (stored === undefined || stored.deleted) throw new Problem("not-found");
     return stored;
+  }
+
+  /** Registers a new patient. A nurse or doctor who does so is on the care team from then on.
+   * @throws FhirRefusal "resource-invalid"; Problem "forbidden" for who may not register anybody. */
+  async register(principal: Principal, body: unknown): Promise<StoredResource> {
+    const { id: _, ...patient } = validatePatient(body);
+    if (principal.kind !== "person") throw new Problem("forbidden");
+    const patientId = this.#clock.uuid();
+    await this.#access.recordChange(principal, "register-patient", {
+      subjectId: patientId,
+      patientId,
+    });
+    const write: ResourceWrite = {
+      patientId,
+      compartment: "demographics",
+      id: patientId,
+      timeMs: this.#clock.nowMs(),
+      resource: patient as unknown as ResourceJson,
+      expectedVersion: 0,
+      ...searchValuesOf({ resourceType: "Patient", ...patient }),
+    };
+    const version = await this.#resources.put(write);
+    if (principal.role !== "administrator") {
+      await this.#access.addToCareTeam(principal.id, patientId);
+    }
+    return { ...write, ...version, deleted: false };
   }
 
   /** Among the patients whose care team the person is on. Each one opened has its own permit. */

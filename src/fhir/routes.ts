@@ -170,6 +170,12 @@ function registerPatient(app: FastifyInstance, parts: FhirParts): void {
     const found = await patients.search(principal, parsePatientSearch(queryString(request)));
     return send(reply, searchset(request, found.map(toPatient), { total: found.length }));
   });
+  app.post("/Patient", async (request, reply) => {
+    const principal = await parts.access.authenticate(request);
+    const patient = toPatient(await patients.register(principal, request.body));
+    reply.header("location", `${baseUrl(request)}/Patient/${patient.id}/_history/1`);
+    return send(reply, patient, 201);
+  });
   app.get<ById>("/Patient/:id", async (request, reply) => {
     const principal = await parts.access.authenticate(request);
     return send(reply, toPatient(await patients.read(principal, checkedId(request.params.id))));

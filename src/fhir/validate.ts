@@ -4,7 +4,7 @@ import {
   OperationOutcomeError,
   validateResource,
 } from "@medplum/core";
-import type { Observation, OperationOutcomeIssue, Resource } from "@medplum/fhirtypes";
+import type { Observation, OperationOutcomeIssue, Patient, Resource } from "@medplum/fhirtypes";
 import type { IssueCode } from "../problems.ts";
 import { bindingFaults } from "./bindings.ts";
 import { definitions } from "./definitions/definitions.ts";
@@ -17,9 +17,23 @@ let indexed = false;
  * vital-signs profiles (ours).
  * @throws FhirRefusal naming every place that is wrong; never a value. */
 export function validateObservation(resource: unknown): Observation {
-  if (!isObservation(resource)) {
+  const observation = validated<Observation>(resource, "Observation");
+  const issues = vitalSignFaults(observation).map(
+    ({ expression, text }): Issue => ({ code: "invariant", expression, text }),
+  );
+  if (issues.length > 0) throw new FhirRefusal("resource-invalid", issues);
+  return observation;
+}
+
+/** As `validateObservation`, for a Patient. @throws FhirRefusal "resource-invalid". */
+export function validatePatient(resource: unknown): Patient {
+  return validated<Patient>(resource, "Patient");
+}
+
+function validated<R extends Resource>(resource: unknown, type: R["resourceType"]): R {
+  if (!isOfType<R>(resource, type)) {
     throw new FhirRefusal("resource-invalid", [
-      { code: "structure", expression: "Observation", text: "the body is an Observation" },
+      { code: "structure", expression: type, text: `the body is a resource of type ${type}` },
     ]);
   }
   const issues: Issue[] = [
@@ -30,17 +44,12 @@ export function validateObservation(resource: unknown): Observation {
       text: `the code is not in the required value set ${valueSet}`,
     })),
   ];
-  if (issues.length === 0) {
-    for (const { expression, text } of vitalSignFaults(resource)) {
-      issues.push({ code: "invariant", expression, text });
-    }
-  }
   if (issues.length > 0) throw new FhirRefusal("resource-invalid", issues);
   return resource;
 }
 
-function isObservation(resource: unknown): resource is Observation {
-  return (resource as { resourceType?: unknown } | null)?.resourceType === "Observation";
+function isOfType<R extends Resource>(resource: unknown, type: R["resourceType"]): resource is R {
+  return (resource as { resourceType?: unknown } | null)?.resourceType === type;
 }
 
 function structureFaults(resource: Resource): Issue[] {
@@ -61,7 +70,7 @@ function structureFaults(resource: Resource): Issue[] {
 
 /** The library's words name fields and rules; anything in quotes that is not a field name is left out. */
 function toIssue(issue: OperationOutcomeIssue): Issue {
-  const expression = issue.expression?.[0] ?? "Observation";
+  const expression = issue.expression?.[0] ?? "the resource";
   const rule = /constraint ([\w-]+)/i.exec(issue.details?.text ?? "")?.[1];
   const text =
     rule === undefined ? withoutValues(issue.details?.text ?? "") : `rule ${rule} does not hold`;
