@@ -111,7 +111,8 @@ export class Patients {
   /** Registers a new patient. A nurse or doctor who does so is on the care team from then on.
    * @throws FhirRefusal "resource-invalid"; Problem "forbidden" for who may not register anybody. */
   async register(principal: Principal, body: unknown): Promise<StoredResource> {
-    const { id: _, ...patient } = validatePatient(body);
+    const patient: Patient = { ...validatePatient(body) };
+    delete patient.id; // ours to give
     if (principal.kind !== "person") throw new Problem("forbidden");
     const patientId = this.#clock.uuid();
     await this.#access.recordChange(principal, "register-patient", {
@@ -125,7 +126,7 @@ export class Patients {
       timeMs: this.#clock.nowMs(),
       resource: patient as unknown as ResourceJson,
       expectedVersion: 0,
-      ...searchValuesOf({ resourceType: "Patient", ...patient }),
+      ...searchValuesOf(patient),
     };
     const version = await this.#resources.put(write);
     if (principal.role !== "administrator") {
