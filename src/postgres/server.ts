@@ -120,6 +120,11 @@ function createCluster(places: Places, binaries: Binaries): void {
     ],
     { ...places.owner, cwd: dirname(binaries.initdb), env: programEnv(), encoding: "utf8" },
   );
+  if (/could not look up effective user ID/.test(made.stderr ?? "")) {
+    throw new StartRefusal(
+      `PostgreSQL needs the user who starts it to have a name, and user id ${process.getuid?.()} has none: add it to /etc/passwd, or set DATABASE_URL to a PostgreSQL server of your own`,
+    );
+  }
   if (made.status !== 0) {
     throw new Error(`initdb failed: ${made.error?.message ?? made.stderr.trim().slice(-2_000)}`);
   }

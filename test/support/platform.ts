@@ -3,7 +3,7 @@
  * act on it from outside: signals, doors, files.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -49,13 +49,19 @@ export async function startTestPlatform(
 ): Promise<RunningPlatform> {
   const dataDir = o.dataDir ?? mkdtempSync(join(tmpdir(), "vitalward-platform-"));
   let current: Launched | undefined;
+  const secrets = mkdtempSync(join(tmpdir(), "vitalward-secrets-"));
+  const passphraseFile = join(secrets, "passphrase");
+  writeFileSync(passphraseFile, "a passphrase for tests only\n", { mode: 0o600 });
+  const isDemo = o.args?.includes("--demo") ?? false;
+  const env = { ...(isDemo ? {} : { VITALWARD_PASSPHRASE_FILE: passphraseFile }), ...o.env };
   t.after(async () => {
     await current?.stop();
     reapDatabase(dataDir);
+    rmSync(secrets, { recursive: true, force: true });
     if (o.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
   });
   const start = async (ports?: Ports): Promise<RunningPlatform> => {
-    const launched = launch(dataDir, o, ports);
+    const launched = launch(dataDir, { ...o, env }, ports);
     current = launched;
     const opened = await ready(launched, dataDir);
     return {

@@ -47,6 +47,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     ...["src/vitals", "src/store", "src/access", "src/registry", "src/transparency"],
     ...["src/http", "src/ingest", "src/postgres"],
   ],
+  "src/exchange": [
+    ...["src/vitals", "src/fhir", "src/store", "src/access", "src/registry", "src/http"],
+    "src/postgres",
+  ],
   "src/cli": ["src"],
   console: [
     "src/vitals",
@@ -62,7 +66,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const STARTERS = [
   "src/main.ts",
   "src/config.ts",
-  "src/demo.ts",
+  "src/companion.ts",
   "src/data-folder.ts",
   "src/passphrase.ts",
   "src/ports.ts",

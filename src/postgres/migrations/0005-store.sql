@@ -1,12 +1,11 @@
 -- Encrypted series. What is readable here: ids of patients, months, sizes, counts, times of segments.
 -- Every name of a series is a keyed hash; every content is sealed (src/vault).
 
--- The keystore whose keys opened this data, and the store's epoch: a restored backup begins a new one.
-CREATE TABLE store_state (
+-- The keystore whose keys this data is sealed under: a start with another one is refused.
+-- Lost or altered: the start is refused or not, but nothing opens under another keystore.
+CREATE TABLE keystore_binding (
   tenant_id uuid PRIMARY KEY,
-  keystore_id text NOT NULL,
-  epoch bigint NOT NULL,
-  anchor bigint NOT NULL
+  keystore_id text NOT NULL
 );
 
 -- One row per patient, category and month: the manifest of what must be there.
@@ -59,12 +58,13 @@ CREATE TABLE segment (
   PRIMARY KEY (tenant_id, patient_id, shelf, number)
 );
 
--- One row per group commit, for whoever follows what was stored (the log); consumed by number.
+-- One row per group commit, for whoever follows what was stored (the log); the oldest are dropped.
+-- If lost or altered: the log misses or misstates a minute's root; the samples are not touched.
 CREATE TABLE outbox (
   tenant_id uuid NOT NULL,
   number bigint GENERATED ALWAYS AS IDENTITY,
   written_ms bigint NOT NULL,
-  -- Keyed hashes of what changed: the seals of the lanes.
-  seals bytea NOT NULL,
+  -- SHA-256 over the seals of the lanes that the commit changed.
+  digest bytea NOT NULL,
   PRIMARY KEY (tenant_id, number)
 );
