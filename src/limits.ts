@@ -20,6 +20,8 @@ export const limits = {
   receiptBitmapBytesMax: 512,
   /** Permanent refusals named in one receipt, newest first. */
   receiptRefusedMax: 64,
+  /** Older sessions of a device whose receipts a new session brings along. */
+  olderReceiptsMax: 16,
   /** Receipts of a device are gathered for this long before one is sent. */
   receiptDelayMs: 100,
   /** Items (openings and envelopes) in one arrival. */
@@ -42,6 +44,14 @@ export const limits = {
   hashPagesMax: 16_384,
   /** Merkle leaves kept in memory for a session's unsigned batches. */
   openLeavesMax: 65_536,
+  /** Batches kept whole until the session's salt key arrives; past it leaves are rebuilt later. */
+  unsaltedBatchesMax: 256,
+  /** Keys of epochs stay this many numbers behind the contiguous end, to know repetitions. */
+  settledLagNumbers: 1_024,
+  /** A session that was closed and is complete answers repetitions for this long. */
+  closedSessionGraceMs: 10 * 60_000,
+  /** Time between two sweeps of keys that have served. */
+  sessionSweepMs: 60_000,
   /** Signed blocks of a session that wait for envelopes still missing. */
   waitingBlocksMax: 1_024,
   /** Commits between two foldings of the admission journal into state rows. */

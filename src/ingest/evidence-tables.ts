@@ -140,18 +140,21 @@ export async function liveRefusals(database: IngestDatabase): Promise<RefusalRow
   return found.rows;
 }
 
-/** The present store epoch; 1 is written on the first start. */
-export async function storeEpoch(database: IngestDatabase, nowMs: number): Promise<number> {
+/** The present store epoch (1 is written on the first start), and the newest entry it folded. */
+export async function storeEpoch(
+  database: IngestDatabase,
+  nowMs: number,
+): Promise<{ epoch: number; folded: number }> {
   await database.pool.query(
     `INSERT INTO store_epoch (tenant_id, epoch, started_ms, reason)
      VALUES ($1, 1, $2, 'first start') ON CONFLICT DO NOTHING`,
     [database.tenantId, Math.floor(nowMs)],
   );
-  const found = await database.pool.query<{ epoch: number }>(
-    "SELECT max(epoch) AS epoch FROM store_epoch WHERE tenant_id = $1",
+  const found = await database.pool.query<{ epoch: number; folded: number }>(
+    `SELECT max(epoch) AS epoch, max(folded) AS folded FROM store_epoch WHERE tenant_id = $1`,
     [database.tenantId],
   );
-  return found.rows[0]?.epoch as number;
+  return found.rows[0] as { epoch: number; folded: number };
 }
 
 export async function beginStoreEpoch(

@@ -45,23 +45,26 @@ export class NumberPages {
   /** The page's row must be in memory, or not exist. */
   put(number: number, hash: Uint8Array, leaf: Uint8Array | undefined): void {
     const at = pageOf(number);
-    let page = this.#pages.get(at);
-    if (page === undefined) {
-      page = {
-        page: at,
-        hashes: Buffer.alloc(PAGE_NUMBERS * HASH_BYTES),
-        leaves: undefined,
-        dirty: true,
-      };
-      this.#pages.set(at, page);
-    }
+    const page = this.#pages.get(at) ?? this.#fresh(at);
     page.dirty = true;
-    const slot = number % PAGE_NUMBERS;
-    page.hashes.set(hash, slot * HASH_BYTES);
-    if (leaf) {
-      page.leaves ??= Buffer.alloc(PAGE_NUMBERS * LEAF_BYTES);
-      page.leaves.set(leaf, slot * LEAF_BYTES);
-    }
+    page.hashes.set(hash, (number % PAGE_NUMBERS) * HASH_BYTES);
+    if (leaf) this.addLeaf(number, leaf);
+  }
+
+  /** As `put`, for a leaf that could not be made when its number came. */
+  addLeaf(number: number, leaf: Uint8Array): void {
+    const at = pageOf(number);
+    const page = this.#pages.get(at) ?? this.#fresh(at);
+    page.dirty = true;
+    page.leaves ??= Buffer.alloc(PAGE_NUMBERS * LEAF_BYTES);
+    page.leaves.set(leaf, (number % PAGE_NUMBERS) * LEAF_BYTES);
+  }
+
+  #fresh(at: number): Page {
+    const hashes = Buffer.alloc(PAGE_NUMBERS * HASH_BYTES);
+    const page: Page = { page: at, hashes, leaves: undefined, dirty: true };
+    this.#pages.set(at, page);
+    return page;
   }
 
   /** Whether the number's envelope had that hash. Its page must be in memory. */
@@ -90,6 +93,17 @@ export class NumberPages {
       const high = Math.min(to, at * PAGE_NUMBERS + PAGE_NUMBERS - 1) % PAGE_NUMBERS;
       page.leaves.fill(0, low * LEAF_BYTES, (high + 1) * LEAF_BYTES);
       if (page.leaves.every((byte) => byte === 0)) page.leaves = undefined;
+      page.dirty = true;
+    }
+  }
+
+  /** Drops the leaves of the oldest pages beyond so many numbers: no block came for them in time, and
+   * the store can rebuild them if one does. */
+  boundLeaves(numbersMax: number): void {
+    const holding = [...this.#pages.values()].filter((page) => page.leaves !== undefined);
+    const over = holding.length - Math.ceil(numbersMax / PAGE_NUMBERS);
+    for (const page of holding.sort((a, b) => a.page - b.page).slice(0, Math.max(0, over))) {
+      page.leaves = undefined;
       page.dirty = true;
     }
   }

@@ -40,6 +40,12 @@ export class NumberRanges {
     return at < this.#ends.length && (this.#ends[at] as number) <= n;
   }
 
+  /** Whether any number from..to is in the set. */
+  touches(from: number, to: number): boolean {
+    const at = this.#firstEndingAtOrAfter(from);
+    return at < this.#ends.length && (this.#ends[at] as number) <= to;
+  }
+
   /** Adds one number. @returns false when it was there already. */
   add(n: number): boolean {
     const ends = this.#ends;

@@ -18,6 +18,8 @@ export interface SessionRow {
   readonly deviceId: string;
   readonly sessionId: string;
   readonly certificateHash: string;
+  /** Hex SHA-256. */
+  readonly openingHash: string;
   readonly suite: string;
   readonly openedMs: number;
   readonly firstNumber: number | undefined;
@@ -30,7 +32,8 @@ export interface SessionRow {
 }
 
 const SESSION_COLUMNS = `device_id, encode(session_id, 'hex') AS session_id,
-  encode(certificate_hash, 'hex') AS certificate_hash, suite, opened_ms, first_number, ranges,
+  encode(certificate_hash, 'hex') AS certificate_hash,
+  encode(opening_hash, 'hex') AS opening_hash, suite, opened_ms, first_number, ranges,
   last_ms, closed_at, encode(previous_session, 'hex') AS previous_session, previous_last,
   previous_head, standing, ended_ms`;
 
@@ -38,6 +41,7 @@ interface RawSession {
   device_id: string;
   session_id: string;
   certificate_hash: string;
+  opening_hash: string;
   suite: string;
   opened_ms: number;
   first_number: number | null;
@@ -56,6 +60,7 @@ function toSessionRow(raw: RawSession): SessionRow {
     deviceId: raw.device_id,
     sessionId: raw.session_id,
     certificateHash: raw.certificate_hash,
+    openingHash: raw.opening_hash,
     suite: raw.suite,
     openedMs: raw.opened_ms,
     firstNumber: raw.first_number ?? undefined,
@@ -76,24 +81,23 @@ function toSessionRow(raw: RawSession): SessionRow {
 }
 
 /** @returns false when the device used that session id before. */
-export async function insertSession(
-  database: IngestDatabase,
-  row: Pick<SessionRow, "deviceId" | "sessionId" | "certificateHash" | "suite" | "openedMs">,
-): Promise<boolean> {
+export async function insertSession(database: IngestDatabase, row: SessionRow): Promise<boolean> {
   return database.transaction(async (client) => {
     const done = await client.query({
       name: "ingest-insert-session",
-      text: `INSERT INTO device_session (tenant_id, device_id, session_id, certificate_hash, suite,
-          opened_ms, last_ms, ranges)
-        VALUES ($1, $2, decode($3, 'hex'), decode($4, 'hex'), $5, $6, $6, '')
+      text: `INSERT INTO device_session (tenant_id, device_id, session_id, certificate_hash,
+          opening_hash, suite, opened_ms, last_ms, ranges, standing)
+        VALUES ($1, $2, decode($3, 'hex'), decode($4, 'hex'), decode($5, 'hex'), $6, $7, $7, '', $8)
         ON CONFLICT DO NOTHING`,
       values: [
         database.tenantId,
         row.deviceId,
         row.sessionId,
         row.certificateHash,
+        row.openingHash,
         row.suite,
         Math.floor(row.openedMs),
+        row.standing,
       ],
     });
     return done.rowCount === 1;
@@ -107,6 +111,21 @@ export async function liveSessions(database: IngestDatabase): Promise<SessionRow
     [database.tenantId],
   );
   return found.rows.map(toSessionRow);
+}
+
+/** Whatever is known of that session, ended or not. */
+export async function sessionRow(
+  database: IngestDatabase,
+  deviceId: string,
+  sessionId: string,
+): Promise<SessionRow | undefined> {
+  const found = await database.pool.query<RawSession>({
+    name: "ingest-session",
+    text: `SELECT ${SESSION_COLUMNS} FROM device_session
+      WHERE tenant_id = $1 AND device_id = $2 AND session_id = decode($3, 'hex')`,
+    values: [database.tenantId, deviceId, sessionId],
+  });
+  return found.rows.map(toSessionRow)[0];
 }
 
 /** The newest sessions of a device, ended ones too, newest first. */
@@ -191,6 +210,11 @@ export async function foldJournal(
   entries: readonly number[],
 ): Promise<void> {
   await database.transaction(async (client) => {
+    await client.query(
+      `UPDATE store_epoch SET folded = greatest(folded, $2)
+       WHERE tenant_id = $1 AND epoch = (SELECT max(epoch) FROM store_epoch WHERE tenant_id = $1)`,
+      [database.tenantId, Math.max(0, ...entries)],
+    );
     await client.query({
       name: "ingest-fold-sessions",
       text: `UPDATE device_session AS s
@@ -239,6 +263,26 @@ async function upsertPages(
       pages.map(({ page }) => page.leaves ?? null),
     ],
   });
+}
+
+/** Pages of live sessions that a block may still need, or that the next numbers go to. */
+export async function openPages(database: IngestDatabase): Promise<
+  {
+    readonly deviceId: string;
+    readonly sessionId: string;
+    readonly page: number;
+    readonly hashes: Buffer;
+    readonly leaves: Buffer | undefined;
+  }[]
+> {
+  const found = await database.pool.query(
+    `SELECT p.device_id AS "deviceId", encode(p.session_id, 'hex') AS "sessionId", p.page, p.hashes,
+       p.leaves
+     FROM number_page p JOIN device_session s USING (tenant_id, device_id, session_id)
+     WHERE p.tenant_id = $1 AND s.ended_ms IS NULL AND p.leaves IS NOT NULL`,
+    [database.tenantId],
+  );
+  return found.rows.map((row) => ({ ...row, leaves: row.leaves ?? undefined }));
 }
 
 export async function readPage(
