@@ -218,6 +218,11 @@ class StaffAccess implements Access {
     clearInterval(this.#timer);
     await this.#sweeping;
     await this.#authorizer.close();
-    await this.#sessions.writeSeen();
+    try {
+      await this.#sessions.writeSeen();
+    } catch (error) {
+      // The database went first: after the next start idle times begin a little early.
+      diagnostics.warn({ fault: (error as Error).name }, "last uses of sessions were not written");
+    }
   }
 }
