@@ -5,6 +5,9 @@
  */
 import { type CipherGCM, createCipheriv, createDecipheriv, type DecipherGCM } from "node:crypto";
 
+import type { Clock } from "../clock.ts";
+import type { Secrets } from "../sealed-fields.ts";
+
 /** A stored sample, run or panel; `origin` tells apart what several devices sent for one instant. */
 export interface SampleAddress {
   readonly kind: "sample";
@@ -30,6 +33,16 @@ const BODY_BYTES = 32;
 const TAG_BYTES = 16;
 
 const KIND_LABEL = { sample: "vitalward observation sample", resource: "vitalward observation" };
+
+/** The organisation's key for ids, made once. Lost: every id changes, so links from elsewhere break;
+ * altered: the keystore notices. */
+export async function openObservationIds(secrets: Secrets, clock: Clock): Promise<ObservationIds> {
+  const kept = await secrets.get("observation-ids", "1");
+  if (kept !== undefined) return new ObservationIds(kept);
+  const key = clock.random(64);
+  await secrets.put("observation-ids", "1", key);
+  return new ObservationIds(key);
+}
 
 export class ObservationIds {
   readonly #key: Uint8Array;
