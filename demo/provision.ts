@@ -14,8 +14,10 @@ export const STAFF = [
   { role: "administrator", name: "Administrator Wei-Ling Chua" },
 ] as const;
 
-/** Whose bed it is, as an identifier of the Patient. */
-export const BED_SYSTEM = "https://vitalward.example/bed";
+/** Where somebody lies, as extensions of the Patient; and the ward's own numbers for its people. */
+const WARD_EXTENSION = "https://vitalward.example/ward";
+const BED_EXTENSION = "https://vitalward.example/bed";
+const NUMBER_SYSTEM = "https://vitalward.example/demonstration-number";
 
 interface Done {
   staff: Record<string, string>;
@@ -81,7 +83,8 @@ async function register(httpUrl: string, token: string, person: DemoPerson): Pro
     body: JSON.stringify({
       resourceType: "Patient",
       active: true,
-      identifier: [{ system: BED_SYSTEM, value: placeOf(person.place) }],
+      identifier: [{ system: NUMBER_SYSTEM, value: person.key }],
+      extension: placeOf(person.place),
       name: [{ use: "official", family: person.family, given: [person.given] }],
       gender: person.sex,
       birthDate: person.birthDate,
@@ -91,8 +94,12 @@ async function register(httpUrl: string, token: string, person: DemoPerson): Pro
   return ((await response.json()) as { id: string }).id;
 }
 
-function placeOf(place: Place): string {
-  return place.kind === "home" ? "At home" : `${place.ward} · ${place.bed}`;
+function placeOf(place: Place): { url: string; valueString: string }[] {
+  if (place.kind === "home") return [{ url: WARD_EXTENSION, valueString: "Home" }];
+  return [
+    { url: WARD_EXTENSION, valueString: place.ward },
+    { url: BED_EXTENSION, valueString: place.bed },
+  ];
 }
 
 async function claimDevices(

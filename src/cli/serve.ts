@@ -1,10 +1,12 @@
 /** `vitalward serve`: runs the platform in the foreground until it is asked to stop. */
 import { rmSync, writeFileSync } from "node:fs";
 import { Command } from "commander";
+import { signInUrl } from "../access/operator.ts";
 import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config.ts";
+import { startDemonstration } from "../demonstration.ts";
 import { diagnostics } from "../diagnostics.ts";
-import { startPlatform } from "../main.ts";
+import { type Platform, startPlatform } from "../main.ts";
 
 export function serveCommand(): Command {
   return new Command("serve")
@@ -20,8 +22,12 @@ async function serve(o: { demo?: boolean; pidFile?: string }): Promise<void> {
   const platform = await startPlatform(config, systemClock, { demo: o.demo ?? false });
   if (o.pidFile !== undefined) writeFileSync(o.pidFile, `${process.pid}\n`);
   for (const notice of platform.notices) console.log(notice);
-  console.log(`Vitalward: http://${urlHost(config.bind)}:${platform.ports.http}/`);
+  console.log(`Vitalward: ${platform.consoleUrl}/`);
+  const demonstration = o.demo ? startDemonstration(config.dataDir) : undefined;
+  // Stopping must not wait for links that nobody will use any more.
+  void demonstration?.provisioned.then(() => printSignInLinks(platform));
   diagnostics.info({ why: await asked }, "stopping");
+  await demonstration?.stop();
   await platform.close();
   if (o.pidFile !== undefined) rmSync(o.pidFile, { force: true });
   // Whatever still keeps the program alive after an orderly close must not hold up its end.
@@ -42,7 +48,12 @@ function stopAsked(): Promise<string> {
   });
 }
 
-function urlHost(bind: string): string {
-  if (bind === "0.0.0.0" || bind === "::") return "localhost";
-  return bind.includes(":") ? `[${bind}]` : bind;
+/** One link a person: it works once, for 15 minutes; `vitalward token --link` makes another. */
+async function printSignInLinks({ access, consoleUrl }: Platform): Promise<void> {
+  console.log("Sign in (each link works once, for 15 minutes):");
+  for (const person of (await access.people()).filter(({ active }) => active)) {
+    const { secret } = await access.createSignInLink(person.id);
+    console.log(`  ${person.role.padEnd(13)}  ${person.name}: ${signInUrl(consoleUrl, secret)}`);
+  }
+  console.log("Another link: npx vitalward token --link --as nurse");
 }
