@@ -8,7 +8,7 @@ import { buildConsole } from "./console-build.mjs";
 import { ROOT } from "./platform.mjs";
 
 const node = await bootstrap();
-await buildConsole(node);
+if (!(await buildConsole(node))) process.exit(1);
 for (const folder of ["src/device", "src/transparency"]) {
   const project = join(ROOT, folder, "tsconfig.json");
   if (!existsSync(project)) continue;

@@ -10,12 +10,12 @@ const STAMP = join(ROOT, ".cache", "console.stamp");
 /** What the console is made of: itself, and the folders of src/ that it may import. */
 const SOURCES = ["console", "src/vitals", "src/transparency", "src/envelope", "src/ward"];
 
-/** Ends the process when the build fails: an old console on a new platform would mislead. */
+/** Returns false when the build failed: an old console on a new platform would mislead. */
 export async function buildConsole(node) {
-  if (!existsSync(join(CONSOLE, "vite.config.ts"))) return;
+  if (!existsSync(join(CONSOLE, "vite.config.ts"))) return true;
   const hash = sourceHash();
   const isBuilt = existsSync(join(CONSOLE, "dist", "index.html"));
-  if (isBuilt && existsSync(STAMP) && readFileSync(STAMP, "utf8") === hash) return;
+  if (isBuilt && existsSync(STAMP) && readFileSync(STAMP, "utf8") === hash) return true;
   console.error("Building the console …");
   const startMs = Date.now();
   const vite = join(ROOT, "node_modules", "vite", "bin", "vite.js");
@@ -26,11 +26,12 @@ export async function buildConsole(node) {
   });
   if (built.status !== 0) {
     console.error("The console could not be built; the lines above say why.");
-    process.exit(1);
+    return false;
   }
   mkdirSync(join(ROOT, ".cache"), { recursive: true });
   writeFileSync(STAMP, hash);
   console.error(`  built in ${((Date.now() - startMs) / 1000).toFixed(1)} s.`);
+  return true;
 }
 
 function sourceHash() {

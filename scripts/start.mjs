@@ -6,7 +6,7 @@ import { runUnderNode26 } from "./node26.mjs";
 import { ROOT } from "./platform.mjs";
 
 const node = await bootstrap();
-await buildConsole(node);
+if (!(await buildConsole(node))) process.exit(1);
 process.exitCode = await runUnderNode26(node, [
   join(ROOT, "src", "cli", "main.ts"),
   "serve",

@@ -28,7 +28,7 @@ const node = await bootstrap();
 installTools();
 const wanted = process.argv.slice(2);
 const failedChecks = wanted.length === 0 ? check(node) : [];
-await buildConsole(node);
+if (!(await buildConsole(node))) failedChecks.push("build of the console");
 const { status, skipped } = await runTests(wanted.length === 0 ? FILES : wanted);
 if (failedChecks.length > 0) console.error(`Failed checks: ${failedChecks.join(", ")}`);
 if (skipped.length > 0) {

@@ -41,6 +41,15 @@ test("the demonstration makes its own once, readable by its owner only, and says
   assert.equal(again.text, first.text);
 });
 
+test("a passphrase beside the data is refused when the doors are open to the network", async (t) => {
+  const config = { ...settings(t), bind: "0.0.0.0" };
+  await assert.rejects(
+    readPassphrase(config, { demo: true, clock: systemClock }),
+    (error) => error instanceof StartRefusal && /VITALWARD_BIND/.test(error.message),
+  );
+  assert.equal(existsSync(join(config.dataDir, "demo-passphrase")), false);
+});
+
 test("without a file, and with nobody at a terminal to ask, it is refused", async (t) => {
   if (process.stdin.isTTY) return t.skip("standard input is a terminal");
   const config = settings(t);

@@ -29,6 +29,11 @@ export async function readPassphrase(
   const file = config.passphraseFile ?? (o.demo || existsSync(demoFile) ? demoFile : undefined);
   if (file === undefined) return { text: checked(await askTerminal()), warning: undefined };
   if (file === demoFile) {
+    if (!isLoopback(config.bind)) {
+      throw new StartRefusal(
+        `VITALWARD_BIND is ${config.bind}, but the passphrase lies beside the data as in a try-out: move it elsewhere and set VITALWARD_PASSPHRASE_FILE, or bind to 127.0.0.1`,
+      );
+    }
     if (!existsSync(demoFile)) makeDemoPassphrase(demoFile, o.clock);
     return {
       text: readPassphraseFile(demoFile),
@@ -36,6 +41,10 @@ export async function readPassphrase(
     };
   }
   return { text: readPassphraseFile(file), warning: undefined };
+}
+
+function isLoopback(bind: string): boolean {
+  return bind === "::1" || bind === "localhost" || /^127\./.test(bind);
 }
 
 function makeDemoPassphrase(file: string, clock: Clock): void {

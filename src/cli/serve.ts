@@ -19,6 +19,7 @@ export function serveCommand(): Command {
 async function serve(o: { demo?: boolean; pidFile?: string }): Promise<void> {
   const asked = stopAsked();
   const config = loadConfig(process.env);
+  diagnostics.level = config.logLevel;
   const platform = await startPlatform(config, systemClock, { demo: o.demo ?? false });
   if (o.pidFile !== undefined) writeFileSync(o.pidFile, `${process.pid}\n`);
   for (const notice of platform.notices) console.log(notice);

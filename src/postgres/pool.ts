@@ -82,14 +82,13 @@ const LOST = new Set(["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE", "ETIMEDOU
 const LOST_MESSAGE =
   /Connection terminated|timeout exceeded when trying to connect|Client (has encountered a connection error|was closed)|not queryable|Cannot use a pool after/;
 
-/** Connection exceptions (SQLSTATE class 08), shutdown and start-up (57P0x), full disk and memory (53). */
+/** SQLSTATE classes: 08 connection exceptions, 53 full disk or memory, 58 the system's own errors,
+ * and 57P0x shutdown and start-up. */
 export function isConnectionLoss(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = (error as { code?: unknown }).code;
   if (typeof code === "string") {
-    return (
-      LOST.has(code) || code.startsWith("08") || code.startsWith("57P0") || code.startsWith("53")
-    );
+    return LOST.has(code) || /^(?:08|53|58|57P0)/.test(code);
   }
   return LOST_MESSAGE.test(error.message);
 }

@@ -12,7 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { systemClock } from "../../src/clock.ts";
-import { connect, type Database } from "../../src/postgres/database.ts";
+import { connect, type Database, withClient } from "../../src/postgres/database.ts";
 import { readMigrations } from "../../src/postgres/migrate.ts";
 import { choosePlaces } from "../../src/postgres/places.ts";
 
@@ -110,6 +110,16 @@ async function adminClient(): Promise<pg.Client> {
       await sleep(100);
     }
   }
+}
+
+/** @returns how many connections others hold to the shared server. */
+export async function otherClients(): Promise<number> {
+  return withClient(urlOf("postgres"), async (client) => {
+    const found = await client.query<{ count: number }>(
+      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+    );
+    return found.rows[0]?.count ?? 0;
+  });
 }
 
 function startSharedServer(): void {

@@ -5,21 +5,11 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { withClient } from "../../src/postgres/database.ts";
 import { type EmbeddedServer, startServer } from "../../src/postgres/server.ts";
 import { StartRefusal } from "../../src/start-refusal.ts";
-import { sharedServerDir } from "./database.ts";
+import { otherClients, sharedServerDir } from "./database.ts";
 
 const IDLE_MS = 120_000;
-
-async function othersConnected(server: EmbeddedServer): Promise<number> {
-  return withClient(server.url("postgres"), async (client) => {
-    const found = await client.query<{ count: number }>(
-      "SELECT count(*)::int AS count FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
-    );
-    return found.rows[0]?.count ?? 0;
-  });
-}
 
 async function main(): Promise<void> {
   const dataDir = sharedServerDir();
@@ -42,7 +32,7 @@ async function main(): Promise<void> {
   }
   for (let idleSinceMs = performance.now(); !asked; ) {
     await sleep(2_000, undefined, { signal: stop.signal }).catch(() => undefined); // asked to stop
-    if ((await othersConnected(server)) > 0) idleSinceMs = performance.now();
+    if ((await otherClients()) > 0) idleSinceMs = performance.now();
     if (performance.now() - idleSinceMs > IDLE_MS) break;
   }
   rmSync(pidFile, { force: true });
