@@ -174,7 +174,7 @@ export const WARD: readonly DemoPerson[] = [
     "1961-10-02",
     "male",
     bed(CARDIOLOGY, 4),
-    "arterial line beside the ECG",
+    "arterial line beside the ECG: pressure very low, about 50 over 25",
     [
       {
         ...ecgRecorder("mimicdb-037"),

@@ -1,5 +1,6 @@
 import { type Metric, mdcCode, partition } from "./definition.ts";
 
+/** Weight of the body, from a scale. */
 export const bodyWeight: Metric = {
   mdc: mdcCode(partition.scada, 57664),
   id: "MDC_MASS_BODY_ACTUAL",
