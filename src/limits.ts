@@ -179,9 +179,13 @@ export const limits = {
   /** Envelopes that may wait for a commit; more are refused until some are stored. */
   commitWaitingMax: 65_536,
   /** Unmerged rows of a patient's compartment and month from which merging is due at once. */
-  arrivalsBeforeMerge: 128,
+  arrivalsBeforeMerge: 512,
   /** Age from which unmerged rows are merged, however few. */
   arrivalAgeMaxMs: 5 * 60_000,
+  /** How often the store looks for what is due for merging. */
+  mergeEveryMs: 1_000,
+  /** Rows of the outbox that stay for a follower; older ones are dropped. */
+  outboxRowsMax: 100_000,
   /** Sealed bytes at which a merged segment is full. */
   segmentBytesFull: 16_384,
   /** Samples of one merged segment, however well they pack. */
@@ -203,6 +207,24 @@ export const limits = {
   timeMsMax: 8_640_000_000_000_000,
   /** Entries of one FHIR batch Bundle. */
   bundleEntriesMax: 1_000,
+  /** A device that sends more often is said to have no connection after this long without anything. */
+  deviceQuietMs: 20_000,
+  /** Patients on one ward board. */
+  wardPatientsMax: 200,
+  /** Longest time span of one chart. */
+  chartSpanMs: 31 * 24 * 3_600_000,
+  /** Longest waveform of one answer. */
+  waveformSpanMs: 10 * 60_000,
+  /** The live line beats this often, so that silence can be told from quiet. */
+  liveBeatMs: 2_000,
+  /** New readings are gathered this long before they are sent. */
+  liveGatherMs: 400,
+  /** Unsent bytes of one live line beyond which waveforms are left out. */
+  liveWaveBacklogBytesMax: 256 * 1024,
+  /** Unsent bytes of one live line beyond which it is closed. */
+  liveBacklogBytesMax: 2 * 1024 * 1024,
+  /** Live lines of one person at a time. */
+  liveLinesPerPerson: 8,
 } as const;
 
 if (limits.epochEnvelopesMax * limits.epochsAheadMax < 4_096) {

@@ -33,6 +33,8 @@ export const wardDevice = z.object({
   name: z.string(),
   /** Shown beside its readings, such as "×60 recording". */
   note: z.string(),
+  /** Set for recordings played a row at a time: nothing newer is to be expected for this long. */
+  rowMs: z.int().nullable(),
   state: z.enum(["claimed", "enrolled", "suspended", "quarantined", "revoked"]),
   /** When the platform last admitted anything from it; null: never. */
   lastSeenMs: timeMs.nullable(),
@@ -55,6 +57,8 @@ export type Sparkline = z.infer<typeof sparkline>;
 export const wardPatient = z.object({
   id,
   name: z.string(),
+  ward: z.string(),
+  /** Empty for people at home. */
   bed: z.string(),
   birthDate: z.string(),
   ageYears: z.int(),
@@ -137,9 +141,25 @@ export type WaveRun = z.infer<typeof waveRun>;
 export const waveformAnswer = z.object({ runs: z.array(waveRun) });
 
 export const proofQuery = z.object({
+  device: id,
   session: z.string().regex(/^[0-9a-f]{32}$/),
   sequence: z.coerce.number().int().nonnegative(),
 });
+/** Bytes are base64url. What each is: `ProofBundle` in proofs.ts. */
+export const proofAnswer = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("unsigned") }),
+  z.object({
+    state: z.literal("signed"),
+    block: z.string(),
+    certificate: z.string(),
+    authority: z.string(),
+    salt: z.string(),
+    batch: z.string(),
+    index: z.int(),
+    path: z.array(z.string()),
+  }),
+]);
+export type ProofAnswer = z.infer<typeof proofAnswer>;
 
 export const preferences = z.object({
   glucoseUnit: z.enum(["mg/dL", "mmol/L"]),
