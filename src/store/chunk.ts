@@ -27,6 +27,6 @@ export interface SeriesChunk {
   readonly unreadable?: {
     readonly fromMs: number;
     readonly toMs: number;
-    readonly problem: "segment-damaged";
+    readonly problem: "series-damaged";
   };
 }

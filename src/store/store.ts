@@ -31,6 +31,13 @@ export interface TimeRange {
   readonly toMs: number;
 }
 
+export interface ReassignRange {
+  readonly deviceId: string;
+  readonly fromMs: number;
+  /** Not included. */
+  readonly toMs: number;
+}
+
 /** Samples that were just committed, as far as the permit covers them. */
 export type LiveListener = (chunks: readonly SeriesChunk[], patientId: string) => void;
 
@@ -55,17 +62,6 @@ export interface Store {
     permit: Permit,
     of: { readonly sessionId: string; readonly sequence: number },
   ): Promise<Batch>;
-  /** Reseals what one device stored for the wrong patient under the right one; the old stays, marked
-   * entered-in-error. Takes a maintenance permit for the wrong patient. */
-  reassign(
-    permit: Permit,
-    o: {
-      readonly deviceId: string;
-      readonly toPatientId: string;
-      readonly fromMs: number;
-      readonly toMs: number;
-    },
-  ): Promise<{ readonly samples: number }>;
   /** Destroys the patient's keys, then deletes the rows. */
   erasePatient(patientId: string): Promise<void>;
   /** Starts merging in the background; each patient's turn asks for a maintenance permit. */
