@@ -111,11 +111,16 @@ export class DeviceSession {
   }
 
   /** Starts a session over a connection: send the opening, finish with the platform's reply.
-   * `finish` throws Problem "opening-refused" for a reply that is not to this opening. */
+   * `finish` throws Problem "opening-refused" for a reply that is not to this opening; by then numbers
+   * may have been used up in an older session, so it takes the first number again. */
   static begin(
     identity: DeviceIdentity,
     o: SessionOptions & { kem: KemMode },
-  ): { sessionId: string; opening: Uint8Array; finish(reply: Uint8Array): DeviceSession } {
+  ): {
+    sessionId: string;
+    opening: Uint8Array;
+    finish(reply: Uint8Array, firstSequence?: number): DeviceSession;
+  } {
     const sessionId = hex(o.chance.random(ID_BYTES));
     const secrets = makeShares(o.kem, o.chance);
     const opening = signOpening(identity, {
@@ -127,14 +132,14 @@ export class DeviceSession {
       shares: publicShares(secrets),
     });
     const openingHash = sha256(opening);
-    const finish = (bytes: Uint8Array) => {
+    const finish = (bytes: Uint8Array, firstSequence = o.firstSequence) => {
       const reply = openReply(bytes, o.kem, identity.platformKey);
       if (reply.sessionId !== sessionId || hex(reply.openingHash) !== hex(openingHash)) {
         throw new Problem("opening-refused", { detail: "a reply to another opening" });
       }
       const ikm = refusing(() => decapsulateShares(secrets, reply.sent));
       const roots = deriveRoots(ikm, openingHash, sha256(bytes));
-      return new DeviceSession(sessionId, roots, o, reply);
+      return new DeviceSession(sessionId, roots, { ...o, firstSequence }, reply);
     };
     return { sessionId, opening, finish };
   }

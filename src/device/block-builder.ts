@@ -1,0 +1,58 @@
+/** Gathers the leaves of a session's batches and says when the next signed block is due. */
+import { type Batch, encodeBatch } from "../envelope/batch.ts";
+import { batchLeaf, blockRoot, leafSalt, signBlock } from "../envelope/block.ts";
+import type { DeviceIdentity } from "../envelope/opening.ts";
+import { limits } from "../limits.ts";
+
+export class BlockBuilder {
+  readonly saltKey: Uint8Array;
+  readonly #identity: DeviceIdentity;
+  readonly #sessionId: string;
+  #from: number;
+  #leaves: Uint8Array[] = [];
+  #sinceMs = 0;
+
+  constructor(
+    identity: DeviceIdentity,
+    sessionId: string,
+    o: { saltKey: Uint8Array; firstSequence: number },
+  ) {
+    this.#identity = identity;
+    this.#sessionId = sessionId;
+    this.saltKey = o.saltKey;
+    this.#from = o.firstSequence;
+  }
+
+  /** Batches under no block yet. */
+  get open(): number {
+    return this.#leaves.length;
+  }
+
+  /** Adds a batch. @throws Problem "batch-refused"; then nothing was added. */
+  add(batch: Batch, monotonicMs: number): void {
+    const leaf = batchLeaf(leafSalt(this.saltKey, batch.sequence), encodeBatch(batch));
+    if (this.#leaves.length === 0) this.#sinceMs = monotonicMs;
+    this.#leaves.push(leaf);
+  }
+
+  isDue(monotonicMs: number, everyMs: number): boolean {
+    if (this.#leaves.length === 0) return false;
+    return this.#leaves.length >= limits.blockBatchesMax || monotonicMs - this.#sinceMs >= everyMs;
+  }
+
+  /** Signs for everything up to and with envelope `sequence`, which carries the block. */
+  sign(sequence: number, signedMs: number, closes: boolean): Uint8Array {
+    const block = signBlock(this.#identity, {
+      sessionId: this.#sessionId,
+      from: this.#from,
+      to: sequence,
+      count: this.#leaves.length,
+      root: blockRoot(this.#leaves),
+      signedMs,
+      lastSequence: closes ? sequence : 0,
+    });
+    this.#from = sequence + 1;
+    this.#leaves = [];
+    return block;
+  }
+}
