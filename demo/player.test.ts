@@ -92,37 +92,36 @@ test("after the machine slept, the player leaves the gap a gap", async () => {
   assert.equal(gaps.filter((gap) => gap !== 1_000).length, 1);
 });
 
-test("pasts go up in turns, a piece at a time, begun and finished around each", async () => {
+test("pasts go up in turns, each piece taken just before it is measured", async () => {
   const clock = new StepClock();
   const anchorMs = clock.time;
   const story: string[] = [];
-  const upload = (name: string, track: typeof monitor, done: number) => ({
-    track,
-    anchorMs,
-    done,
-    begin: (piece: number) => story.push(`${name} begin ${piece}`),
-    finish: (piece: number) => story.push(`${name} finish ${piece}`),
-    measure: async () => void story.push(`${name} measured`),
-  });
+  const upload = (name: string, track: typeof monitor, done: number, readyAfter: number) => {
+    let asked = 0;
+    return {
+      track,
+      anchorMs,
+      done,
+      isReady: () => ++asked > readyAfter,
+      take: (piece: number) => void story.push(`${name} ${piece} taken`),
+      measure: async () => void story.push(`${name} measured`),
+    };
+  };
   const pieces = past(sensor, anchorMs).length;
   assert.equal(pieces, 3);
   await playPasts({
-    uploads: [upload("glucose", sensor, 1), upload("monitor", monitor, 0)],
-    ready: async () => void story.push("ready"),
+    uploads: [upload("glucose", sensor, 1, 0), upload("monitor", monitor, 0, 1)],
     clock,
     signal: new AbortController().signal,
   });
-  assert.deepEqual(story.slice(0, 8), [
-    "ready",
-    "glucose begin 1",
+  assert.deepEqual(story, [
+    "glucose 1 taken",
     "glucose measured",
-    "glucose finish 1",
-    "ready",
-    "monitor begin 0",
+    "glucose 2 taken",
+    "glucose measured",
+    "monitor 0 taken",
     "monitor measured",
-    "monitor finish 0",
   ]);
-  assert.equal(story.filter((line) => line === "glucose measured").length, pieces - 1);
 });
 
 test("a past that is done is not uploaded again", async () => {
@@ -133,12 +132,11 @@ test("a past that is done is not uploaded again", async () => {
         track: sensor,
         anchorMs: clock.time,
         done: past(sensor, clock.time).length,
-        begin: () => assert.fail(),
-        finish: () => assert.fail(),
+        isReady: () => true,
+        take: () => assert.fail(),
         measure: () => assert.fail(),
       },
     ],
-    ready: async () => {},
     clock,
     signal: new AbortController().signal,
   });

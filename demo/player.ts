@@ -57,34 +57,37 @@ export interface PastUpload {
   /** Pieces already done. */
   done: number;
   measure: Measure;
-  /** Called before and after a piece; what it writes survives a crash. */
-  begin(piece: number): void;
-  finish(piece: number): void;
+  /** Whether the device can take a piece at once: it has a session, and room in its spool. */
+  isReady(): boolean;
+  /** Called just before a piece goes into the spool, so that no crash can upload it twice. */
+  take(piece: number): void;
 }
 
 /**
  * Feeds the pasts in, a piece of each device in turn, so that every trend grows at once. Devices
- * with few pieces are done within seconds.
- * @param ready resolves when the spools have room: the past never crowds out live readings.
+ * with few pieces are done within seconds. A device that is not ready is passed over: the past
+ * never crowds out live readings.
  */
 export async function playPasts(o: {
   uploads: readonly PastUpload[];
-  ready: () => Promise<void>;
   clock: Clock;
   signal: AbortSignal;
 }): Promise<void> {
   const open = o.uploads
     .map((upload) => ({ upload, pieces: past(upload.track, upload.anchorMs), at: upload.done }))
     .filter(({ pieces, at }) => at < pieces.length);
-  while (open.length > 0)
-    for (const turn of open.slice()) {
+  while (open.length > 0) {
+    const ready = open.filter(({ upload }) => upload.isReady());
+    if (ready.length === 0) await o.clock.wait(PAST_PAUSE_MS, o.signal);
+    for (const turn of ready) {
       if (o.signal.aborted) return;
-      await o.ready();
-      turn.upload.begin(turn.at);
+      if (!turn.upload.isReady()) continue;
+      turn.upload.take(turn.at);
       await turn.upload.measure(turn.pieces[turn.at] as Measured);
-      turn.upload.finish(turn.at);
       turn.at += 1;
       if (turn.at === turn.pieces.length) open.splice(open.indexOf(turn), 1);
       await o.clock.wait(PAST_PAUSE_MS, o.signal);
     }
+    if (o.signal.aborted) return;
+  }
 }

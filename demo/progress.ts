@@ -8,10 +8,8 @@ import { readFileSync, renameSync, writeFileSync } from "node:fs";
 export interface Progress {
   /** When the device first played, UTC ms. */
   anchorMs: number;
-  /** Pieces of the past that are safely in the spool. */
-  pastDone: number;
-  /** A piece that was being spooled, and the device's next sequence number just before. */
-  begun?: { piece: number; nextSequence: number };
+  /** Pieces of the past that were handed to the device. Counted just before: never twice. */
+  pastTaken: number;
 }
 
 /** @returns undefined when the device never played. @throws Error if the file is not readable. */
@@ -30,14 +28,4 @@ export function writeProgress(path: string, progress: Progress): void {
   const next = `${path}.new`;
   writeFileSync(next, `${JSON.stringify(progress)}\n`, { mode: 0o600 });
   renameSync(next, path);
-}
-
-/**
- * What is true after a restart: the piece that had begun counts as done if the device used a
- * sequence number since, because then it lies in the spool or was sent.
- */
-export function settle(progress: Progress, nextSequence: number): Progress {
-  const { begun, ...settled } = progress;
-  if (begun && nextSequence > begun.nextSequence) settled.pastDone = begun.piece + 1;
-  return settled;
 }
