@@ -23,11 +23,12 @@ export class DevicePace {
     const bucket = this.#refilled(deviceId);
     bucket.messages -= 1;
     bucket.bytes -= bytes;
-    const debt = Math.min(
-      bucket.messages / limits.deviceEnvelopesPerSecond,
-      bucket.bytes / limits.deviceBytesPerSecond,
-    );
-    return debt < 0 ? Math.ceil(-debt * 1000) : 0;
+    return debtOf(bucket);
+  }
+
+  /** The same without taking anything: how long the device is still in debt. */
+  debtMs(deviceId: string): number {
+    return debtOf(this.#refilled(deviceId));
   }
 
   #refilled(deviceId: string): Bucket {
@@ -55,4 +56,12 @@ export class DevicePace {
     const oldest = this.#buckets.keys().next();
     if (!oldest.done) this.#buckets.delete(oldest.value);
   }
+}
+
+function debtOf(bucket: Bucket): number {
+  const debt = Math.min(
+    bucket.messages / limits.deviceEnvelopesPerSecond,
+    bucket.bytes / limits.deviceBytesPerSecond,
+  );
+  return debt < 0 ? Math.ceil(-debt * 1000) : 0;
 }

@@ -226,7 +226,8 @@ export class Client {
   /** Ends the connection for whatever was thrown while a packet of it was looked at. */
   fail(error: unknown): void {
     const problem = problemOf(error);
-    if (problem.code === "internal-fault") diagnostics.error({ err: error }, "MQTT door");
+    if (problem.code === "internal-fault")
+      diagnostics.error({ fault: faultOf(error) }, "MQTT door");
     if (this.#phase === "stranger" || this.#phase === "identifying") {
       this.#refuse(problem.code, this.#phase === "identifying" ? this.version : undefined);
     } else {
@@ -253,4 +254,11 @@ export class Client {
     }
     this.#parts.sessions.leave(session);
   }
+}
+
+/** Where an unknown error arose, without its message, which may hold a value. */
+function faultOf(error: unknown): string[] {
+  if (!(error instanceof Error)) return [typeof error];
+  const places = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
+  return [error.name, ...places.slice(0, 6)];
 }

@@ -1,9 +1,8 @@
 /** Listens for MQTT over TLS or plain TCP, bounds who may be in the door, and looks after overdue clients. */
-import { constants } from "node:crypto";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import type { Clock } from "../../clock.ts";
-import { limits } from "../../limits.ts";
+import { doorTls } from "../door-tls.ts";
 import { Flusher } from "./channel.ts";
 import { Client } from "./client.ts";
 import type { Role } from "./role.ts";
@@ -11,16 +10,6 @@ import { Sessions } from "./sessions.ts";
 
 /** How often overdue clients, sessions and wills are looked for. */
 const sweepMs = 200;
-
-/** What every TLS door of ours has in common: TLS 1.3, and a certificate is asked for, judged by the door.
- * No tickets: each connection shows its certificate anew, so a revoked or expired one cannot resume. */
-export const doorTls: TlsOptions = {
-  minVersion: "TLSv1.3",
-  requestCert: true,
-  rejectUnauthorized: false,
-  handshakeTimeout: limits.doorHandshakeTimeoutMs,
-  secureOptions: constants.SSL_OP_NO_TICKET,
-};
 
 export class Listener {
   readonly #role: Role;
