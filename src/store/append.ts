@@ -9,6 +9,7 @@ import { createMergeLoop } from "./merging.ts";
 import type { Reading } from "./plan.ts";
 import { readSeries } from "./read.ts";
 import { rebuild } from "./rebuild.ts";
+import { deletePatientResources } from "./resource-tables.ts";
 import type { CommitHook, Store, StoreCounters } from "./store.ts";
 import { deletePatientRows } from "./tables.ts";
 
@@ -64,9 +65,10 @@ export function createStore(o: StoreOptions): Store {
         for (const [id, { name }] of committer.lanes) {
           if (name.patientId === patientId) committer.forget(id);
         }
-        await database.transaction((client) =>
-          deletePatientRows(client, database.tenantId, patientId),
-        );
+        await database.transaction(async (client) => {
+          await deletePatientRows(client, database.tenantId, patientId);
+          await deletePatientResources(client, database.tenantId, patientId);
+        });
       });
     },
     startMerging: merging.start,
