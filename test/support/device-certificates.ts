@@ -1,4 +1,5 @@
 /** Certificates for tests of the device doors, by the registry's own authority, without a database. */
+import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { type Clock, systemClock } from "../../src/clock.ts";
