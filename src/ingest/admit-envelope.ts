@@ -153,13 +153,11 @@ export class EnvelopeJudge {
       block: content.block && this.#o.blocks.judge(session, content.block),
       leaf: isFork ? undefined : this.#leaf(session, content),
     });
-    if (content.saltKey && session.saltKey === undefined && !isFork) {
-      // Held like any number under way, so that a repetition waits too.
-      session.inFlight.set(content.sequence, pending);
-      await this.#learnSalt(session, content.saltKey, pending);
-    }
     if (content.batch) session.patientId = owner.patientId;
-    const problem = await this.#o.committer.commit(pending);
+    const bringsSalt = content.saltKey !== undefined && session.saltKey === undefined && !isFork;
+    const problem = await (bringsSalt
+      ? this.#commitWithSalt(session, content.saltKey as Uint8Array, pending)
+      : this.#o.committer.commit(pending));
     if (problem) return refused(problem, session);
     return { outcome: "admitted", session };
   }
@@ -187,19 +185,32 @@ export class EnvelopeJudge {
   }
 
   /** The salt key must be durable before the envelope that brought it is acknowledged. */
-  async #learnSalt(session: LiveSession, saltKey: Uint8Array, pending: Pending): Promise<void> {
-    let settle: (done: boolean) => void = () => undefined;
-    pending.settled = new Promise((resolve) => {
-      settle = resolve;
-    });
+  #commitWithSalt(
+    session: LiveSession,
+    saltKey: Uint8Array,
+    pending: Pending,
+  ): Promise<ProblemCode | undefined> {
+    // Held like any number under way, so that a repetition waits for both steps.
+    session.inFlight.set(pending.number, pending);
+    const outcome = this.#learnSalt(session, saltKey).then(
+      () => this.#o.committer.commit(pending),
+      (error: unknown) => {
+        diagnostics.warn({ err: error }, "a salt key could not be kept");
+        session.inFlight.delete(pending.number);
+        return "storage-unavailable" as const;
+      },
+    );
+    pending.settled = outcome.then((problem) => problem === undefined);
+    return outcome;
+  }
+
+  async #learnSalt(session: LiveSession, saltKey: Uint8Array): Promise<void> {
     session.saltKey = saltKey;
     try {
       await this.#o.book.save([session]);
     } catch (error) {
       session.saltKey = undefined;
-      session.inFlight.delete(pending.number);
-      settle(false);
-      throw new Problem("storage-unavailable", { cause: error });
+      throw error;
     }
     for (const [number, batch] of session.unsalted) {
       await this.#o.book.ensurePage(session, number);
@@ -207,7 +218,6 @@ export class EnvelopeJudge {
     }
     session.unsalted.clear();
     session.dirty = true;
-    settle(false); // a repetition that waited meanwhile is asked to come again
   }
 
   /** It opened, so it is the device's own, but what it holds can never be taken. */

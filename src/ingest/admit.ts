@@ -26,7 +26,7 @@ import type { LiveSession } from "./live-session.ts";
 import { OpeningJudge } from "./open-session.ts";
 import type { Pending } from "./pending.ts";
 import { Prekeys } from "./prekeys.ts";
-import { proofOf, type ReadingProof } from "./proof.ts";
+import { isSigned, type ProofBundle, proofOf, type ReadingName } from "./proof.ts";
 import { NumberRanges } from "./ranges.ts";
 import { createDeviceRates } from "./rates.ts";
 import { ReceiptDesk, type SendDownlink } from "./receipts.ts";
@@ -40,7 +40,7 @@ export interface AdmissionOptions {
   readonly database: IngestDatabase;
   readonly registry: Pick<
     Registry,
-    "certificate" | "device" | "deviceByCertificate" | "patientOf" | "quarantine"
+    "caPem" | "certificate" | "device" | "patientOf" | "quarantine"
   > & { readonly platformIdentity: PlatformIdentity };
   readonly vault: Pick<Vault, "secrets" | "seal" | "open" | "anchor">;
   readonly store: Store;
@@ -55,11 +55,11 @@ export interface Admission {
   onDownlink(send: SendDownlink): void;
   /** Fresh signed prekeys (CBOR sequence; may be empty), for an enrolment or a contact. */
   prekeysFor(deviceId: string): Promise<Uint8Array>;
-  /** What the console's proof check needs. @throws Problem "not-found" like any read. */
-  proofOf(
-    permit: StorePermit,
-    of: { readonly deviceId: string; readonly sessionId: string; readonly sequence: number },
-  ): Promise<ReadingProof>;
+  /** What the console's proof check needs; undefined while no verified block covers the batch.
+   * @throws Problem "not-found" like any read. */
+  proofOf(permit: StorePermit, of: ReadingName): Promise<ProofBundle | undefined>;
+  /** Whether a verified block of the device covers the batch. */
+  isSigned(of: ReadingName & { readonly patientId: string }): Promise<boolean>;
   /** The state of a session's numbers as ranges. */
   chainOf(deviceId: string, sessionId: string): Promise<RangeState[]>;
   readonly events: SecurityEvents;
@@ -185,6 +185,7 @@ export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
     onDownlink: (send) => receipts.onDownlink(send),
     prekeysFor: (deviceId) => prekeys.handOut(deviceId),
     proofOf: (permit, of) => proofOf({ database, store, vault, registry }, permit, of),
+    isSigned: (of) => isSigned(database, of),
     chainOf: (deviceId, sessionId) => chainState({ database, book }, deviceId, sessionId),
     events,
     get storeEpoch() {

@@ -100,6 +100,8 @@ export class Committer {
       // Another part of the platform may append too; only what came through a door has a number.
       if (!(envelope instanceof Pending)) continue;
       ours++;
+      // The store tried before, and that transaction was rolled back.
+      if (envelope.entry !== undefined) this.#open.delete(envelope.entry);
       envelope.entry = entry;
       const { content } = envelope;
       rare ||=

@@ -3,8 +3,9 @@
  * of that batch alone, the path to the root, and the block the device signed. Whoever has the device's
  * certificate can check it with a program of their own; the console does it in the browser.
  */
+import { X509Certificate } from "node:crypto";
 import { encodeBatch } from "../envelope/batch.ts";
-import { batchLeaf, inclusionProof, leafSalt } from "../envelope/block.ts";
+import { inclusionProof, leafSalt } from "../envelope/block.ts";
 import { Problem } from "../problems.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Store } from "../store/store.ts";
@@ -13,33 +14,29 @@ import { blockOver, type StoredBlock } from "./block-tables.ts";
 import { rebuildLeaves, SALT_COMPARTMENT, type StorePermit, saltContext } from "./blocks.ts";
 import type { IngestDatabase } from "./tables.ts";
 
-export interface ReadingProof {
-  /** "unsigned": no signed block covers it yet. "failed": the block does not fit what arrived. */
-  readonly state: "signed" | "unsigned" | "failed";
-  readonly deviceId: string;
-  /** Hex. */
-  readonly sessionId: string;
-  readonly sequence: number;
-  /** Canonical batch (docs/envelope.md §3). */
+/** Everything a stranger needs to check one batch: nothing in it has to be believed. */
+export interface ProofBundle {
+  /** COSE_Sign1 over the block, as the device signed it. */
+  readonly block: Uint8Array;
+  /** The device's certificate, DER. */
+  readonly certificate: Uint8Array;
+  /** The organisation's authority that issued it, DER. */
+  readonly authority: Uint8Array;
+  /** Salt of this batch's leaf, 32 bytes; shows nothing of any other. */
+  readonly salt: Uint8Array;
+  /** The batch in its canonical form (docs/envelope.md §3). */
   readonly batch: Uint8Array;
-  readonly signed?: {
-    /** COSE_Sign1 of the block as received. */
-    readonly block: Uint8Array;
-    /** DER of the certificate that signed it. */
-    readonly certificate: Uint8Array;
-    readonly salt: Uint8Array;
-    /** Place of the batch's leaf among `leafCount`, and its inclusion path, lowest sibling first. */
-    readonly index: number;
-    readonly leafCount: number;
-    readonly path: readonly Uint8Array[];
-  };
+  /** Place of the leaf among those of the block. */
+  readonly index: number;
+  /** From the leaf to the root, lowest sibling first. */
+  readonly path: readonly Uint8Array[];
 }
 
 export interface ProofOptions {
   readonly database: IngestDatabase;
   readonly store: Pick<Store, "rebuildBatch">;
   readonly vault: Pick<Vault, "open">;
-  readonly registry: Pick<Registry, "certificate">;
+  readonly registry: Pick<Registry, "certificate" | "caPem">;
 }
 
 export interface ReadingName {
@@ -48,43 +45,47 @@ export interface ReadingName {
   readonly sequence: number;
 }
 
-/** @throws Problem "not-found" for what is not there or not covered by the permit; "permit-ended". */
+/** Whether a block that the device signed, and that was verified here, covers the batch. */
+export async function isSigned(
+  database: IngestDatabase,
+  of: ReadingName & { readonly patientId: string },
+): Promise<boolean> {
+  const block = await blockOver(database, { ...of, number: of.sequence });
+  return block?.state === "verified";
+}
+
+/** @returns undefined while no verified block covers the batch.
+ * @throws Problem "not-found" for what is not there or not covered by the permit; "permit-ended". */
 export async function proofOf(
   o: ProofOptions,
   permit: StorePermit,
   of: ReadingName,
-): Promise<ReadingProof> {
+): Promise<ProofBundle | undefined> {
   const { deviceId, sessionId, sequence } = of;
   // First of all the permit: without it nothing here tells that the reading exists.
   const batch = encodeBatch(await o.store.rebuildBatch(permit, { sessionId, sequence }));
-  const name = { deviceId, sessionId, sequence, batch };
   const { patientId } = permit;
   const block = await blockOver(o.database, { patientId, deviceId, sessionId, number: sequence });
-  if (block === undefined || block.state === "waiting") return { state: "unsigned", ...name };
-  if (block.state === "failed" || block.saltKey === undefined) return { state: "failed", ...name };
-  const certificate = o.registry.certificate(block.certificateHash);
-  if (certificate === undefined) return { state: "failed", ...name };
+  const certificate = block && o.registry.certificate(block.certificateHash);
+  if (block?.state !== "verified" || certificate === undefined) return undefined;
   const saltKey = openSaltKey(o.vault, permit, block);
   const leaves = await rebuildLeaves(o.store, permit, block, saltKey);
   const index = leaves.findIndex(({ number }) => number === sequence);
-  if (index < 0 || leaves.length !== block.leafCount) return { state: "failed", ...name };
-  const salt = leafSalt(saltKey, sequence);
-  const hashes = leaves.map(({ leaf }) => leaf);
-  if (Buffer.compare(hashes[index] as Uint8Array, batchLeaf(salt, batch)) !== 0) {
-    throw new Problem("internal-fault", { detail: "a batch was rebuilt in two ways" });
+  if (index < 0 || leaves.length !== block.leafCount) {
+    throw new Problem("not-found", { detail: "not every batch of the block can be rebuilt" });
   }
-  const path = inclusionProof(hashes, index);
+  const path = inclusionProof(
+    leaves.map(({ leaf }) => leaf),
+    index,
+  );
   return {
-    state: "signed",
-    ...name,
-    signed: {
-      block: block.signed,
-      certificate: certificate.der,
-      salt,
-      index,
-      leafCount: block.leafCount,
-      path,
-    },
+    block: block.signed,
+    certificate: certificate.der,
+    authority: new X509Certificate(o.registry.caPem).raw,
+    salt: leafSalt(saltKey, sequence),
+    batch,
+    index,
+    path,
   };
 }
 
