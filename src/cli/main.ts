@@ -4,6 +4,7 @@ import { Problem } from "../problems.ts";
 import { EXIT_REFUSED, StartRefusal } from "../start-refusal.ts";
 import { version } from "../version.ts";
 import { conformanceCommand } from "./conformance.ts";
+import { deviceCommand } from "./device.ts";
 import { exportCommand } from "./export.ts";
 import { serveCommand } from "./serve.ts";
 import { tokenCommand } from "./token.ts";
@@ -21,6 +22,7 @@ Settings are environment variables; docs/administrator.md lists them.`,
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
 program.addCommand(serveCommand());
+program.addCommand(deviceCommand());
 program.addCommand(tokenCommand());
 program.addCommand(exportCommand());
 program.addCommand(conformanceCommand());
