@@ -12,8 +12,8 @@ import { useSettings } from "../look/settings.tsx";
 import type { Column } from "../reading/groups.ts";
 import { metricsOf, pressurePartners } from "../reading/groups.ts";
 import { referenceOf } from "../reading/reference.ts";
-import { shownValue, unitOf } from "../reading/units.ts";
-import { localTicks, number, shortDate, shortTime, type Style } from "../time/format.ts";
+import { shownValue, type unitOf } from "../reading/units.ts";
+import { localTicks, number, type Style, shortDate, shortTime } from "../time/format.ts";
 import { nearestPoint, type Point, plotColumn } from "./plot-series.ts";
 
 const SYNC = "trends";
@@ -114,18 +114,18 @@ function makePlot(
     axes: axes(input, colour),
     series: [
       {},
-      ...drawn.map((_, index): uPlot.Series => ({
-        stroke: isPressure ? "transparent" : colour(index === 0 ? "--trace" : "--ink-3"),
-        width: 1.25,
-        spanGaps: false,
-        ...(isPressure ? { points: { show: false } } : { points: { size: 4 } }),
-      })),
+      ...drawn.map(
+        (_, index): uPlot.Series => ({
+          stroke: isPressure ? "transparent" : colour(index === 0 ? "--trace" : "--ink-3"),
+          width: 1.25,
+          spanGaps: false,
+          ...(isPressure ? { points: { show: false } } : { points: { size: 4 } }),
+        }),
+      ),
     ],
     hooks: {
       drawClear: [(plot) => drawReference(plot, input, colour("--band"))],
-      draw: isPressure
-        ? [(plot) => drawPressure(plot, input, { stroke: colour("--trace") })]
-        : [],
+      draw: isPressure ? [(plot) => drawPressure(plot, input, { stroke: colour("--trace") })] : [],
       setCursor: [(plot) => latest.current.onPoint(pointUnder(plot, latest.current))],
       ready: [
         (plot) =>
@@ -141,7 +141,8 @@ function makePlot(
 }
 
 function padded(low: number | null, high: number | null): [number, number] {
-  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
+  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high))
+    return [0, 1];
   const pad = Math.max((high - low) * 0.12, Math.abs(high) * 0.02, 0.5);
   return [low - pad, high + pad];
 }
@@ -188,8 +189,7 @@ function axes(input: PlotInput, colour: (name: string) => string): uPlot.Axis[] 
       size: TREND_GUTTER_PX,
       gap: 6,
       space: 28,
-      values: (_, splits) =>
-        splits.map((value) => number(value, decimals(splits), input.style)),
+      values: (_, splits) => splits.map((value) => number(value, decimals(splits), input.style)),
     },
   ];
 }

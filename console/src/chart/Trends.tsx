@@ -12,7 +12,7 @@ import { Failure } from "../parts/StateScreen.tsx";
 import { knownAgainst } from "../parts/words.ts";
 import { COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
 import { readingText, unitOf } from "../reading/units.ts";
-import { dateTime, zoneName, zonedTime } from "../time/format.ts";
+import { dateTime, zonedTime, zoneName } from "../time/format.ts";
 import { newestPoints, type Point } from "./plot-series.ts";
 import { shownMdcs, TrendChart } from "./TrendChart.tsx";
 import "./trends.css";
@@ -144,13 +144,7 @@ function TrendRow(props: TrendsProps & { column: Column; answer: SeriesAnswer })
           {point && (
             <>
               <b>
-                {readingText(
-                  point.metric.mdc,
-                  point.mantissa,
-                  point.exponent,
-                  preferences,
-                  style,
-                )}
+                {readingText(point.metric.mdc, point.mantissa, point.exponent, preferences, style)}
               </b>{" "}
               {point.metric.display} · {deviceName(props.patient, point.deviceId)} ·{" "}
               {dateTime(point.timeMs, style)} {zoneName(point.timeMs, style)} ·{" "}

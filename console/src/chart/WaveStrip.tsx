@@ -41,7 +41,9 @@ function useStrip(patientId: string, metric: Metric) {
   const scheme = useComputedColorScheme("light");
   const canvas = useRef<HTMLCanvasElement>(null);
   const strip = useRef<Strip>(undefined);
-  const [words, setWords] = useState<{ newestMs?: number | undefined; gain?: number | undefined }>({});
+  const [words, setWords] = useState<{ newestMs?: number | undefined; gain?: number | undefined }>(
+    {},
+  );
   const [nowMs, setNowMs] = useState(0);
   useEffect(() => {
     const element = canvas.current;

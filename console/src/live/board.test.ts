@@ -22,6 +22,7 @@ const reading = (o: Partial<Reading> = {}): Reading => ({
 const patient: WardPatient = {
   id: "p",
   name: "Test",
+  ward: "A",
   bed: "1",
   birthDate: "1950-01-01",
   ageYears: 76,

@@ -2,6 +2,8 @@
  * What the page knows of the ward right now. Fetched once, moved on by live messages. Each patient has its own
  * listeners, so a new heart rate redraws one row and not thirty.
  */
+
+import { quality } from "../../../src/vitals/quality.ts";
 import type {
   LiveMessage,
   Reading,
@@ -11,7 +13,6 @@ import type {
   WardPatient,
   WaveRun,
 } from "../../../src/ward/schema.ts";
-import { quality } from "../../../src/vitals/quality.ts";
 import { emptySpark, withReading } from "./spark.ts";
 
 export interface LivePatient {

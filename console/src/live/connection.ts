@@ -109,7 +109,11 @@ export class Line {
 
   #lose(): void {
     this.#drop();
-    this.#set({ ...this.#state, state: "lost", lastHeardMs: this.#state.lastHeardMs ?? Date.now() });
+    this.#set({
+      ...this.#state,
+      state: "lost",
+      lastHeardMs: this.#state.lastHeardMs ?? Date.now(),
+    });
     clearTimeout(this.#retry);
     const waitMs = RETRY_MS[Math.min(this.#tries, RETRY_MS.length - 1)];
     this.#tries += 1;

@@ -30,7 +30,8 @@ export function LiveProvider(props: { children: ReactNode }) {
       url,
       (message) => board.hear(message),
       // What came while the line was away is fetched, never guessed.
-      () => void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "session" }),
+      () =>
+        void client.invalidateQueries({ predicate: (query) => query.queryKey[0] !== "session" }),
     );
     return { board, line };
   }, [client]);

@@ -25,7 +25,8 @@ export function withReading(spark: Sparkline, reading: Reading): Sparkline {
   const shift = Math.max(0, index - spark.lows.length + 1);
   const low = spark.lows[index];
   const high = spark.highs[index];
-  if (shift === 0 && low != null && high != null && low <= mantissa && mantissa <= high) return spark;
+  if (shift === 0 && low != null && high != null && low <= mantissa && mantissa <= high)
+    return spark;
   const lows = moved(spark.lows, shift);
   const highs = moved(spark.highs, shift);
   const at = index - shift;

@@ -38,6 +38,7 @@ export function Shell(props: { person: Signed["person"]; signOut: () => void }) 
   const main = useFocusOnNavigation();
   return (
     <div className="shell">
+      {/* biome-ignore lint/a11y/useValidAnchor: it goes somewhere: to the content; the address behind # is the router's */}
       <a
         className="skip"
         href="#content"

@@ -28,8 +28,7 @@ export function sparkPath(spark: Sparkline): string {
   // A flat line stands in the middle; small wobble is not blown up to full height.
   const range = Math.max(Math.max(...highs) - least, 4 * 10 ** Math.max(0, -spark.exponent));
   const middle = (Math.max(...highs) + least) / 2;
-  const y = (value: number) =>
-    (HEIGHT / 2 - ((value - middle) / range) * (HEIGHT - 3)).toFixed(1);
+  const y = (value: number) => (HEIGHT / 2 - ((value - middle) / range) * (HEIGHT - 3)).toFixed(1);
   const step = WIDTH / spark.lows.length;
   let path = "";
   let isDrawing = false;

@@ -30,8 +30,6 @@ export function deviceWords(t: TFunction, device: WardDevice, style: Style): str
 
 export function isDeviceWell(device: WardDevice): boolean {
   return (
-    device.state === "enrolled" &&
-    device.lastSeenMs !== null &&
-    device.noConnectionSinceMs === null
+    device.state === "enrolled" && device.lastSeenMs !== null && device.noConnectionSinceMs === null
   );
 }

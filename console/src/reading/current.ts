@@ -24,12 +24,20 @@ export function currentOf(
   const all = metricsOf(column).flatMap((metric): Current[] => {
     const reading = patient.latest.get(metric.mdc);
     if (reading === undefined) return [];
-    const fresh = freshness(metric, reading.timeMs, nowMs, isConnected);
+    const rowMs = rowOf(patient, reading);
+    const fresh = freshness(metric, reading.timeMs, nowMs, { isConnected, rowMs });
     return [{ metric, reading, freshness: fresh, ...partners(patient, column, metric, reading) }];
   });
   // Which source is best does not depend on this page's connection.
-  const best = all.find((one) => freshness(one.metric, one.reading.timeMs, nowMs) === "current");
+  const best = all.find(({ metric, reading }) => {
+    const rowMs = rowOf(patient, reading);
+    return freshness(metric, reading.timeMs, nowMs, { rowMs }) === "current";
+  });
   return best ?? all.toSorted((a, b) => b.reading.timeMs - a.reading.timeMs)[0];
+}
+
+function rowOf(patient: LivePatient, reading: Reading): number | null {
+  return patient.devices.find((device) => device.id === reading.deviceId)?.rowMs ?? null;
 }
 
 /** Only what was measured with it: a diastolic of another minute is another reading. */

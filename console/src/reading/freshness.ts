@@ -1,23 +1,23 @@
-/** How old is too old. Never decided by the page's mood: twice the metric's expected interval, from the catalogue. */
+/** How old is too old: twice the metric's expected interval, from the catalogue, on every screen alike. */
 import type { Metric } from "../../../src/vitals/metric.ts";
+import { isStale, staleAfterMs } from "../../../src/vitals/stale.ts";
 
 export type Freshness = "current" | "stale" | "none";
 
-/** Even a metric measured each second is given this long: network, batch and screen take their share. */
-const LEAST_MS = 15_000;
-
-/** After this long without a newer sample a value is stale. */
-export function staleAfterMs(metric: Metric): number {
-  return Math.max(LEAST_MS, 2 * metric.intervalMs);
-}
-
-/** A value is never current while the connection is lost: nobody knows. */
+/**
+ * A value is never current while the connection is lost: nobody knows.
+ * @param rowMs for a recording that is played one row at a time: no newer row is to be expected before.
+ */
 export function freshness(
   metric: Metric,
   timeMs: number | undefined,
   nowMs: number,
-  connected = true,
+  o: { isConnected?: boolean; rowMs?: number | null } = {},
 ): Freshness {
   if (timeMs === undefined) return "none";
-  return connected && nowMs - timeMs <= staleAfterMs(metric) ? "current" : "stale";
+  if (o.isConnected === false) return "stale";
+  const isWithinRow = nowMs - timeMs <= 2 * (o.rowMs ?? 0);
+  return isWithinRow || !isStale(metric, timeMs, nowMs) ? "current" : "stale";
 }
+
+export { staleAfterMs };

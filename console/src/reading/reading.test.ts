@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mdcCode, partition, type Metric } from "../../../src/vitals/definition.ts";
+import { type Metric, mdcCode, partition } from "../../../src/vitals/definition.ts";
 import { heartRate } from "../../../src/vitals/heart-rate.ts";
 import { freshness, staleAfterMs } from "./freshness.ts";
 import { standing } from "./reference.ts";
@@ -19,7 +19,11 @@ const metric = (id: string, unit: string, exponent: number): Metric => ({
   intervalMs: 60_000,
 });
 const metricUnits = { glucoseUnit: "mg/dL", temperatureUnit: "Cel", weightUnit: "kg" } as const;
-const otherUnits = { glucoseUnit: "mmol/L", temperatureUnit: "[degF]", weightUnit: "[lb_av]" } as const;
+const otherUnits = {
+  glucoseUnit: "mmol/L",
+  temperatureUnit: "[degF]",
+  weightUnit: "[lb_av]",
+} as const;
 const english = { locale: "en-GB" };
 
 test("values are written in the preferred unit, with the decimals people use for it", () => {
@@ -50,9 +54,11 @@ test("a value is stale after twice its expected interval, and at once when the c
   assert.equal(staleAfterMs(slow), 120_000);
   assert.equal(freshness(slow, 0, 120_000), "current");
   assert.equal(freshness(slow, 0, 120_001), "stale");
-  assert.equal(freshness(slow, 0, 1, false), "stale");
+  assert.equal(freshness(slow, 0, 1, { isConnected: false }), "stale");
   assert.equal(freshness(slow, undefined, 0), "none");
   assert.ok(staleAfterMs(heartRate) <= 30_000);
+  assert.equal(freshness(heartRate, 0, 60_000, { rowMs: 60_000 }), "current");
+  assert.equal(freshness(heartRate, 0, 120_001, { rowMs: 60_000 }), "stale");
 });
 
 test("the reference range includes both its ends", () => {

@@ -8,7 +8,7 @@ import { metricByMdc } from "../../../src/vitals/metric.ts";
 import type { WardPatient } from "../../../src/ward/schema.ts";
 import { ask } from "../api/client.ts";
 import type { Point } from "../chart/plot-series.ts";
-import { type Span, SPANS, Trends } from "../chart/Trends.tsx";
+import { SPANS, type Span, Trends } from "../chart/Trends.tsx";
 import { WaveStrip } from "../chart/WaveStrip.tsx";
 import type { LivePatient } from "../live/board.ts";
 import { useLine, useLive, useNow, usePatient } from "../live/live.tsx";
@@ -41,7 +41,9 @@ export function PatientScreen() {
     return () => line.open(null);
   }, [line, id]);
   if (patient?.isWithdrawn) {
-    return <StateScreen title={t("state.withdrawnTitle")} words={t("state.withdrawn")} role="alert" />;
+    return (
+      <StateScreen title={t("state.withdrawnTitle")} words={t("state.withdrawn")} role="alert" />
+    );
   }
   if (query.isError && (patient === undefined || !isAway(query.error))) {
     return <Failure error={query.error} retry={() => void query.refetch()} />;
@@ -83,11 +85,7 @@ function PatientPage(props: { patient: LivePatient }) {
         }
         onProof={setProofOf}
       />
-      <ProofDrawer
-        patient={props.patient}
-        point={proofOf}
-        onClose={() => setProofOf(undefined)}
-      />
+      <ProofDrawer patient={props.patient} point={proofOf} onClose={() => setProofOf(undefined)} />
     </>
   );
 }

@@ -110,15 +110,18 @@ export function localTicks(fromMs: number, toMs: number, everyMs: number, style:
 
 /** Local time minus UTC at that instant, ms. */
 export function offsetMs(ms: number, style: Style): number {
-  const parts = format({ ...style, locale: "en-US" }, {
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-    hourCycle: "h23",
-  }).formatToParts(ms);
+  const parts = format(
+    { ...style, locale: "en-US" },
+    {
+      year: "numeric",
+      month: "numeric",
+      day: "numeric",
+      hour: "numeric",
+      minute: "numeric",
+      second: "numeric",
+      hourCycle: "h23",
+    },
+  ).formatToParts(ms);
   const part = (type: string) => Number(parts.find((p) => p.type === type)?.value);
   const local = Date.UTC(
     part("year"),

@@ -1,0 +1,215 @@
+/** Every device, for administrators: its state, and suspending or revoking it. Nothing here is about a patient. */
+import { Button, Modal } from "@mantine/core";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { ask } from "../api/client.ts";
+import { useNow } from "../live/live.tsx";
+import { useSettings } from "../look/settings.tsx";
+import { Failure, StateScreen } from "../parts/StateScreen.tsx";
+import { dateTime, zoneName } from "../time/format.ts";
+import "./devices.css";
+
+interface DeviceRow {
+  id: string;
+  label: string;
+  kind: string;
+  note: string;
+  state: "claimed" | "enrolled" | "suspended" | "quarantined" | "revoked";
+  certificateHashes: string[];
+  enrolledMs?: number;
+  assignments: { patientId: string; fromMs: number; toMs?: number }[];
+}
+type Change = "suspend" | "resume" | "revoke";
+
+export function DevicesScreen() {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const nowMs = useNow(30_000);
+  const query = useQuery({
+    queryKey: ["devices"],
+    queryFn: ({ signal }) => ask<DeviceRow[]>("/api/devices", { signal }),
+    refetchInterval: 15_000,
+  });
+  const [asked, setAsked] = useState<{ device: DeviceRow; change: Change }>();
+  const [said, setSaid] = useState("");
+  if (query.isPending) {
+    return <StateScreen title={t("devices.title")} words={t("devices.loading")} />;
+  }
+  if (query.isError) return <Failure error={query.error} retry={() => void query.refetch()} />;
+  if (query.data.length === 0) {
+    return <StateScreen title={t("devices.title")} words={t("devices.empty")} />;
+  }
+  return (
+    <>
+      <div className="ward-head">
+        <h1 className="title">{t("devices.title")}</h1>
+        <p aria-live="polite">{said}</p>
+        <p className="ward-legend">{t("patient.zone", { zone: zoneName(nowMs, style, "long") })}</p>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
+      <section className="panel trend-table devices" tabIndex={0} aria-label={t("devices.title")}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">{t("devices.name")}</th>
+              <th scope="col">{t("devices.state")}</th>
+              <th scope="col">{t("devices.enrolled")}</th>
+              <th scope="col">{t("devices.certificate")}</th>
+              <th scope="col">{t("devices.patient")}</th>
+              <th scope="col">{t("devices.actions")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {query.data.map((device) => (
+              <Row
+                key={device.id}
+                device={device}
+                nowMs={nowMs}
+                ask={(change) => setAsked({ device, change })}
+              />
+            ))}
+          </tbody>
+        </table>
+      </section>
+      {asked && (
+        <Confirm
+          {...asked}
+          onClose={() => setAsked(undefined)}
+          onDone={(state) => setSaid(t("devices.done", { name: asked.device.label, state }))}
+        />
+      )}
+    </>
+  );
+}
+
+function Row(props: { device: DeviceRow; nowMs: number; ask: (change: Change) => void }) {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const { device } = props;
+  const isAssigned = device.assignments.some(
+    ({ fromMs, toMs }) => fromMs <= props.nowMs && (toMs === undefined || props.nowMs < toMs),
+  );
+  const tone = {
+    enrolled: "good",
+    quarantined: "out",
+    suspended: "out",
+    revoked: "bad",
+    claimed: "",
+  };
+  const name = `${device.label} ${device.id.slice(-6)}`;
+  return (
+    <tr>
+      <th scope="row">
+        {device.label} {device.note && <span className="chip">{device.note}</span>}
+        <span className="device-id">{device.id}</span>
+      </th>
+      <td>
+        <span className={`chip chip-${tone[device.state]}`}>
+          {t(`device.state.${device.state}`)}
+        </span>
+      </td>
+      <td>
+        {device.enrolledMs === undefined ? t("devices.never") : dateTime(device.enrolledMs, style)}
+      </td>
+      <td>
+        <code title={device.certificateHashes.at(-1)}>
+          {device.certificateHashes.at(-1)?.slice(0, 16) ?? "–"}
+        </code>
+      </td>
+      <td>{isAssigned ? t("devices.assigned") : t("devices.unassigned")}</td>
+      <td className="device-actions">
+        {device.state === "suspended" ? (
+          <Button
+            size="compact-sm"
+            variant="default"
+            onClick={() => props.ask("resume")}
+            aria-label={t("devices.resumeFor", { name })}
+          >
+            {t("devices.resume")}
+          </Button>
+        ) : (
+          <Button
+            size="compact-sm"
+            variant="default"
+            disabled={device.state !== "enrolled" && device.state !== "quarantined"}
+            onClick={() => props.ask("suspend")}
+            aria-label={t("devices.suspendFor", { name })}
+          >
+            {t("devices.suspend")}
+          </Button>
+        )}
+        <Button
+          size="compact-sm"
+          variant="default"
+          className="device-revoke"
+          disabled={device.state === "revoked"}
+          onClick={() => props.ask("revoke")}
+          aria-label={t("devices.revokeFor", { name })}
+        >
+          {t("devices.revoke")}
+        </Button>
+      </td>
+    </tr>
+  );
+}
+
+const STATE_AFTER = { suspend: "suspended", resume: "enrolled", revoke: "revoked" } as const;
+
+function Confirm(props: {
+  device: DeviceRow;
+  change: Change;
+  onClose: () => void;
+  onDone: (state: string) => void;
+}) {
+  const { t } = useTranslation();
+  const client = useQueryClient();
+  const { device, change } = props;
+  const changing = useMutation({
+    mutationFn: () => ask<unknown>(`/api/devices/${device.id}/${change}`, { method: "POST" }),
+    onSuccess: async () => {
+      await client.invalidateQueries({ queryKey: ["devices"] });
+      props.onDone(t(`device.state.${STATE_AFTER[change]}`));
+      props.onClose();
+    },
+  });
+  const words = {
+    suspend: {
+      title: t("devices.confirmSuspend", { name: device.label }),
+      hint: t("devices.suspendHint"),
+    },
+    resume: {
+      title: t("devices.confirmResume", { name: device.label }),
+      hint: t("devices.resumeHint"),
+    },
+    revoke: {
+      title: t("devices.confirmRevoke", { name: device.label }),
+      hint: t("devices.revokeHint"),
+    },
+  }[change];
+  return (
+    <Modal
+      opened
+      onClose={props.onClose}
+      title={words.title}
+      lockScroll={false}
+      transitionProps={{ duration: 0 }}
+      closeButtonProps={{ "aria-label": t("proof.close") }}
+    >
+      <p>{words.hint}</p>
+      {changing.isError && (
+        <p className="lost" role="alert">
+          {t("devices.failed")}
+        </p>
+      )}
+      <div className="device-actions">
+        <Button variant="default" onClick={props.onClose} data-autofocus>
+          {t("devices.cancel")}
+        </Button>
+        <Button loading={changing.isPending} onClick={() => changing.mutate()}>
+          {t(`devices.${change}`)}
+        </Button>
+      </div>
+    </Modal>
+  );
+}
