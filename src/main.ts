@@ -26,10 +26,10 @@ import { openRegistry } from "./registry/open.ts";
 import type { Registry } from "./registry/registry.ts";
 import { StartRefusal } from "./start-refusal.ts";
 import { createStore } from "./store/append.ts";
-import { bindKeystore, boundKeystore } from "./store/binding.ts";
 import { createResources } from "./store/resource-store.ts";
 import type { Resources } from "./store/resources.ts";
 import type { Store } from "./store/store.ts";
+import { bindKeystore, boundKeystore } from "./store/tables.ts";
 import { openAudit } from "./transparency/audit.ts";
 import type { Vault } from "./vault/seal.ts";
 import { openVault } from "./vault/vault.ts";
@@ -125,10 +125,10 @@ async function openInside(
     passphrase,
     tenantId: database.tenantId,
     clock,
-    expectedKeystoreId: await boundKeystore(database),
+    expectedKeystoreId: await boundKeystore(database.pool, database.tenantId),
   });
   parts.defer(() => vault.close());
-  await bindKeystore(database, vault.keystoreId);
+  await bindKeystore(database.pool, database.tenantId, vault.keystoreId);
   const { secrets } = vault;
   const audit = await openAudit({ database, secrets, clock });
   parts.defer(() => audit.close());
