@@ -144,7 +144,8 @@ async function admitBody(
 ): Promise<FastifyReply> {
   const { deviceId, certificateHash } = peerOf(request);
   const bytes = request.body;
-  if (!Buffer.isBuffer(bytes) || bytes.length === 0) {
+  if (bytes !== undefined && !Buffer.isBuffer(bytes)) throw new Problem("unsupported-media-type");
+  if (bytes === undefined || bytes.length === 0) {
     throw new Problem("bad-request", { detail: "the body is empty" });
   }
   pace.waitMs(deviceId, bytes.length);
