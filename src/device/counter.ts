@@ -112,6 +112,10 @@ export class Counter {
     this.#state.gaps.sort((a, b) => a.from - b.from);
   }
 
+  get hasGaps(): boolean {
+    return this.#state.gaps.length > 0;
+  }
+
   /** Takes gaps to state, lowest first; they are stated again after a crash before `save`. */
   takeGaps(most: number): Gap[] {
     return this.#state.gaps.splice(0, most);

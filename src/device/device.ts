@@ -67,6 +67,7 @@ export interface DeviceStatus {
 
 const BLOCK_EVERY_MS = limits.blockIntervalMs - 5_000;
 const SYNC_EVERY_MS = 1_000;
+const GAP_STATED_AFTER_MS = 1_000;
 /** Calls of measure() that may wait for the first session. */
 const WAITING_MAX = 1_024;
 
@@ -85,6 +86,7 @@ export class Device {
   #blockTimer: NodeJS.Timeout | undefined;
   #syncTimer: NodeJS.Timeout | undefined;
   #openTimer: NodeJS.Timeout | undefined;
+  #gapTimer: NodeJS.Timeout | undefined;
   #counts = { sealed: 0, received: 0, refused: 0, dropped: 0 };
 
   /** @throws Error for an identity or state that cannot be read. */
@@ -170,6 +172,7 @@ export class Device {
     this.#isClosed = true;
     clearTimeout(this.#openTimer);
     clearTimeout(this.#blockTimer);
+    clearTimeout(this.#gapTimer);
     this.#ready.promise.catch(() => undefined);
     this.#ready.reject(new Error("the device is closed"));
     if (this.#sender.online) await this.drained(waitMs);
@@ -196,6 +199,7 @@ export class Device {
       this.#counts.dropped += to - from + 1;
       this.#counter.addGap({ from, to, reason: "spool-full" });
       sealing.oweSaltKey();
+      this.#stateGapsSoon();
       this.#tell({ type: "dropped", from, to });
     }
     this.#syncSoon();
@@ -209,6 +213,16 @@ export class Device {
       this.#syncTimer = undefined;
       this.#spool.sync();
     }, SYNC_EVERY_MS);
+  }
+
+  /** The platform's receipts stop at a gap that it was not told: tell it also when nothing is measured. */
+  #stateGapsSoon(): void {
+    this.#gapTimer ??= setTimeout(() => {
+      this.#gapTimer = undefined;
+      if (this.#isClosed || !this.#counter.hasGaps) return;
+      if (this.#sender.online) this.#seal(undefined, { block: true });
+      else this.#stateGapsSoon();
+    }, GAP_STATED_AFTER_MS);
   }
 
   /** A block is due also when nothing more is measured. */

@@ -1,0 +1,189 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, type TestContext, test } from "node:test";
+import { LoopbackPlatform } from "../../test/support/loopback-platform.ts";
+import { Device, type DeviceEvent, type DeviceOptions } from "./device.ts";
+
+const HEART_RATE = 147842;
+
+const folders: string[] = [];
+after(() => {
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
+});
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "vw-device-"));
+  folders.push(path);
+  return path;
+}
+
+function deviceOf(
+  t: TestContext,
+  platform: LoopbackPlatform,
+  path: string,
+  o: Partial<DeviceOptions> = {},
+) {
+  const device = new Device({
+    identity: platform.identity,
+    folder: path,
+    transport: platform.transport(),
+    openWaitMs: 100,
+    ...o,
+  });
+  t.after(() => device.close(0));
+  device.start();
+  return device;
+}
+
+let time = 1_790_000_000_000;
+function beat(count = 1) {
+  const timesMs = Array.from({ length: count }, () => ++time);
+  const zeros = timesMs.map(() => 0);
+  const mantissas = timesMs.map((_, i) => 70 + (i % 9));
+  return {
+    points: [{ mdc: HEART_RATE, exponent: 0, timesMs, mantissas, quality: zeros }],
+    waveforms: [],
+  };
+}
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 400 && !holds(); i++) await new Promise((r) => setTimeout(r, 10));
+  assert.ok(holds(), what);
+}
+
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
+
+test("what a device measures arrives once, in order, under signed blocks, and frees the spool", async (t) => {
+  const platform = new LoopbackPlatform();
+  const device = deviceOf(t, platform, folder(), { durability: "interval" });
+  for (let i = 0; i < 600; i++) await device.measure(beat());
+  await device.close();
+  assert.deepEqual(platform.numbers(), upTo(601));
+  assert.equal(platform.provenBatches(), 600);
+  assert.equal(device.status.held, 0);
+  assert.deepEqual(platform.forks, []);
+});
+
+test("a device that starts without a connection seals on a prekey and sends when it can", async (t) => {
+  const platform = new LoopbackPlatform();
+  platform.online = false;
+  const device = deviceOf(t, platform, folder(), { prekeys: platform.prekeys(2) });
+  for (let i = 0; i < 20; i++) await device.measure(beat());
+  assert.equal(device.status.held, 20);
+  platform.online = true;
+  assert.ok(await device.drained(5_000));
+  assert.deepEqual(platform.numbers(), upTo(20));
+});
+
+test("a program that died goes on with new numbers in a new session and sends what it left", async (t) => {
+  const platform = new LoopbackPlatform();
+  const path = folder();
+  platform.receipts = false;
+  const first = deviceOf(t, platform, path);
+  for (let i = 0; i < 30; i++) await first.measure(beat());
+  await until(() => platform.numbers().length === 30, "the first thirty arrive");
+  platform.cut(); // no orderly end: `first` is left as a killed program leaves its folder
+  platform.receipts = true;
+  platform.online = true;
+  const spooled = readdirSync(join(path, "spool"));
+  assert.equal(spooled.length, 1);
+  const second = deviceOf(t, platform, path);
+  await second.measure(beat());
+  assert.ok(await second.drained(5_000));
+  assert.deepEqual(platform.numbers(), upTo(31));
+  assert.deepEqual(platform.forks, []);
+  const [one, two] = [...platform.kept.values()];
+  const previous = two?.get(31)?.content.previous;
+  assert.equal(previous?.lastSequence, 30);
+  assert.equal(previous?.sessionId, [...platform.sessions.keys()][0]);
+  assert.equal(one?.get(30)?.hash, Buffer.from(previous!.head).toString("hex"));
+});
+
+test("envelopes without a receipt are sent again byte for byte", async (t) => {
+  const platform = new LoopbackPlatform();
+  platform.receipts = false;
+  const device = deviceOf(t, platform, folder());
+  await device.measure(beat());
+  await until(() => platform.numbers().length === 1, "it arrives");
+  platform.cut();
+  platform.receipts = true;
+  platform.online = true;
+  assert.ok(await device.drained(5_000));
+  const [session] = [...platform.kept.values()];
+  assert.equal(session?.get(1)?.arrivals, 2);
+  assert.deepEqual(platform.forks, []);
+});
+
+test("a full spool drops whole blocks, oldest first, and states the gap", async (t) => {
+  const platform = new LoopbackPlatform();
+  platform.online = false;
+  const events: DeviceEvent[] = [];
+  const device = deviceOf(t, platform, folder(), {
+    prekeys: platform.prekeys(1),
+    spoolBytesMax: 65_536,
+    blockEveryMs: 0,
+    durability: "interval",
+    onEvent: (event) => events.push(event),
+  });
+  for (let i = 0; i < 600; i++) await device.measure(beat(8));
+  const dropped = device.status.dropped;
+  assert.ok(dropped > 0 && device.status.spoolBytes <= 65_536);
+  platform.online = true;
+  await until(() => device.status.held === 0, "the spool empties");
+  await device.measure(beat());
+  await device.close();
+  const gaps = [...platform.kept.values()].flatMap((session) =>
+    [...session.values()].flatMap(({ content }) => content.gaps ?? []),
+  );
+  const stated = new Set(gaps.flatMap((g) => upTo(g.to - g.from + 1).map((i) => g.from + i - 1)));
+  for (const number of upTo(601)) {
+    assert.ok(platform.numbers().includes(number) !== stated.has(number), `number ${number}`);
+  }
+  assert.equal(events.filter((e) => e.type === "dropped").length > 0, true);
+  assert.ok(platform.provenBatches() > 0);
+});
+
+test("a permanent refusal is told and does not block the spool", async (t) => {
+  const platform = new LoopbackPlatform();
+  platform.refuse.add(2);
+  const events: DeviceEvent[] = [];
+  const device = deviceOf(t, platform, folder(), { onEvent: (event) => events.push(event) });
+  for (let i = 0; i < 3; i++) await device.measure(beat());
+  assert.ok(await device.drained(5_000));
+  assert.equal(device.status.refused, 1);
+  assert.deepEqual(
+    events.filter((e) => e.type === "refused"),
+    [{ type: "refused", sequence: 2, problem: "batch-refused" }],
+  );
+});
+
+test("after a restore of the platform everything held goes again, and the new epoch is remembered", async (t) => {
+  const platform = new LoopbackPlatform();
+  const path = folder();
+  platform.receipts = false;
+  const device = deviceOf(t, platform, path);
+  await device.measure(beat());
+  await until(() => platform.numbers().length === 1, "it arrives");
+  platform.kept.values().next().value?.clear(); // the restore lost it
+  platform.storeEpoch = 2;
+  platform.receipts = true;
+  await device.measure(beat());
+  assert.ok(await device.drained(5_000));
+  assert.deepEqual(platform.numbers(), [1, 2]);
+  const state = JSON.parse(readFileSync(join(path, "state.json"), "utf8")) as {
+    storeEpoch: number;
+  };
+  assert.equal(state.storeEpoch, 2);
+});
+
+test("sixty devices in one program keep up with a reading each", async (t) => {
+  const platforms = Array.from({ length: 60 }, () => new LoopbackPlatform());
+  const devices = platforms.map((platform) =>
+    deviceOf(t, platform, folder(), { durability: "interval", keyExchange: "classical" }),
+  );
+  for (let i = 0; i < 10; i++) await Promise.all(devices.map((device) => device.measure(beat())));
+  await Promise.all(devices.map((device) => device.close()));
+  for (const platform of platforms) assert.equal(platform.numbers().length, 11);
+});
