@@ -148,12 +148,17 @@ export interface JournalRow {
   readonly numbers: Buffer;
 }
 
+/** Every entry, once transactions still under way have ended: those of a program that was killed may
+ * be committed after its death. */
 export async function readJournal(database: IngestDatabase, lane: number): Promise<JournalRow[]> {
-  const found = await database.pool.query<JournalRow>(
-    "SELECT entry, numbers FROM admission_journal WHERE tenant_id = $1 AND lane = $2 ORDER BY entry",
-    [database.tenantId, lane],
-  );
-  return found.rows;
+  return database.transaction(async (client) => {
+    await client.query("LOCK TABLE admission_journal IN SHARE MODE");
+    const found = await client.query<JournalRow>(
+      "SELECT entry, numbers FROM admission_journal WHERE tenant_id = $1 AND lane = $2 ORDER BY entry",
+      [database.tenantId, lane],
+    );
+    return found.rows;
+  });
 }
 
 export async function appendJournal(

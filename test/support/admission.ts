@@ -23,6 +23,7 @@ import { AES_256_GCM, type Suite } from "../../src/envelope/suites.ts";
 import { type Admission, createAdmission } from "../../src/ingest/admit.ts";
 import type { Arrival, Verdict } from "../../src/ingest/verdict.ts";
 import type { Database } from "../../src/postgres/database.ts";
+import { Problem } from "../../src/problems.ts";
 import { openRegistry } from "../../src/registry/open.ts";
 import { createStore } from "../../src/store/append.ts";
 import type { Vault } from "../../src/vault/seal.ts";
@@ -48,7 +49,8 @@ export interface World {
   stored(patientId: string): Promise<StoredSample[]>;
   /** Kinds of security events so far. */
   events(): Promise<string[]>;
-  /** Ends admission, store, registry and keystore and opens them on the same database. */
+  /** Ends admission, store, registry and keystore and opens them on the same database.
+   * @param o.kill without a farewell: what was not committed then never will be. */
   restart(o?: { kill?: boolean; database?: Database }): Promise<void>;
 }
 
@@ -71,6 +73,7 @@ export async function admissionWorld(
   const folder = mkdtempSync(join(tmpdir(), "admission-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const start = async () => {
+    const life = mortal(database);
     const vault = await openVault({
       dir: join(folder, "keystore"),
       passphrase: "a passphrase of a test",
@@ -79,9 +82,15 @@ export async function admissionWorld(
     });
     const { secrets } = vault;
     const registry = await openRegistry({ database, secrets, clock, organisation: "Test ward" });
-    const store = createStore({ database, vault, clock });
-    const admission = await createAdmission({ database, registry, vault, store, clock });
-    return { vault, registry, store, admission };
+    const store = createStore({ database: life.database, vault, clock });
+    const admission = await createAdmission({
+      database: life.database,
+      registry,
+      vault,
+      store,
+      clock,
+    });
+    return { vault, registry, store, admission, life };
   };
   let parts = await start();
   const stop = async () => {
@@ -134,12 +143,48 @@ export async function admissionWorld(
       return found.rows.map((row) => row.kind);
     },
     async restart(again = {}) {
+      if (again.kill) parts.life.kill();
       await stop();
       if (again.database) database = again.database;
       parts = await start();
     },
   };
   return world;
+}
+
+/** A database that one life of the platform uses: once killed, that life writes nothing more. */
+function mortal(database: Database): { database: Database; kill(): void } {
+  let isDead = false;
+  const check = () => {
+    if (isDead) throw new Problem("storage-unavailable", { detail: "this life is over" });
+  };
+  const pool = new Proxy(database.pool, {
+    get(target, name) {
+      const value = Reflect.get(target, name, target);
+      if (typeof value !== "function") return value;
+      return async (...args: unknown[]) => {
+        check();
+        return (value as (...a: unknown[]) => unknown).apply(target, args);
+      };
+    },
+  });
+  return {
+    kill() {
+      isDead = true;
+    },
+    database: {
+      ...database,
+      pool,
+      async transaction(work) {
+        check();
+        return database.transaction(async (client) => {
+          const result = await work(client);
+          check(); // killed before COMMIT: the server rolls back
+          return result;
+        });
+      },
+    },
+  };
 }
 
 /** What a device remembers through a power cut, and what an old copy of it brings back. */
@@ -163,6 +208,8 @@ export class TestDevice {
   #prekey: Uint8Array | undefined;
   /** Envelopes without a receipt, by number. */
   readonly spool = new Map<number, Uint8Array>();
+  /** Numbers that carried a signed block and no batch. */
+  readonly blocks = new Set<number>();
   readonly saltKey = new Uint8Array(32).fill(7);
   #isFirst = true;
   #leaves: { number: number; leaf: Uint8Array }[] = [];
@@ -380,6 +427,7 @@ export class TestDevice {
     });
     this.#leaves = [];
     this.#blockFrom = carrier + 1;
+    this.blocks.add(carrier);
     return this.sealContent({ block, ...(o.close ? { close: true } : {}) });
   }
 
