@@ -36,7 +36,8 @@ export const SETTINGS = [
     name: "VITALWARD_HTTP_PORT",
     unit: "TCP port, 0 = any free one",
     fallback: "8080",
-    consequence: "console, FHIR and API; plain HTTP, so put TLS in front of it off loopback",
+    consequence:
+      "console, FHIR and API: plain HTTP on loopback, HTTPS with VITALWARD_TLS_CERT beyond it",
   },
   {
     name: "VITALWARD_MQTT_PORT",

@@ -89,7 +89,10 @@ async function ensureTemplate(admin: pg.Client): Promise<string> {
   return template;
 }
 
+/** `TEST_DATABASE_URL` (of the database "postgres", as a superuser) runs the tests on another server. */
 function urlOf(name: string): string {
+  const other = process.env.TEST_DATABASE_URL;
+  if (other !== undefined) return other.replace(/\/postgres(?=\?|$)/, `/${name}`);
   const { socketDir } = choosePlaces(sharedServerDir(), false);
   return `postgresql://vitalward@/${name}?host=${encodeURIComponent(socketDir)}`;
 }
@@ -105,6 +108,7 @@ async function adminClient(): Promise<pg.Client> {
     } catch (error) {
       await client.end().catch(() => undefined); // it never connected
       if (performance.now() > endMs) throw error;
+      if (process.env.TEST_DATABASE_URL !== undefined) throw error;
       // Of several that start at once, one gets the folder's lock and the others end.
       if (attempt % 40 === 0) startSharedServer();
       await sleep(100);

@@ -67,6 +67,8 @@ const STARTERS = [
   "src/main.ts",
   "src/config.ts",
   "src/companion.ts",
+  "src/doors.ts",
+  "src/demonstration.ts",
   "src/data-folder.ts",
   "src/passphrase.ts",
   "src/ports.ts",
