@@ -29,6 +29,8 @@ interface Stored {
   storeEpoch: number;
   prekeys: string[];
   gaps: Gap[];
+  /** Gaps stated in envelopes that the platform has not acknowledged. */
+  stated: { sequence: number; gap: Gap }[];
   downlinks: { sessionId: string; alg: number; downRoot: string }[];
 }
 
@@ -43,6 +45,7 @@ const FRESH: Stored = {
   storeEpoch: 0,
   prekeys: [],
   gaps: [],
+  stated: [],
   downlinks: [],
 };
 
@@ -53,7 +56,7 @@ export class Counter {
   /** @param path the state file; made when missing. @throws Error for a file that is not ours. */
   constructor(path: string) {
     this.#path = path;
-    this.#state = existsSync(path) ? parse(readFileSync(path, "utf8")) : { ...FRESH };
+    this.#state = existsSync(path) ? parse(readFileSync(path, "utf8")) : structuredClone(FRESH);
   }
 
   /** Settles after a start which number comes next.
@@ -105,20 +108,39 @@ export class Counter {
   }
 
   addGap(gap: Gap): void {
-    const before = this.#state.gaps.at(-1);
-    if (before !== undefined && before.to + 1 === gap.from && before.reason === gap.reason) {
-      before.to = gap.to;
-    } else this.#state.gaps.push(gap);
-    this.#state.gaps.sort((a, b) => a.from - b.from);
+    const sorted = [...this.#state.gaps, { ...gap }].sort((a, b) => a.from - b.from);
+    const merged: Gap[] = [];
+    for (const next of sorted) {
+      const before = merged.at(-1);
+      if (before?.reason === next.reason && before.to + 1 >= next.from) {
+        before.to = Math.max(before.to, next.to);
+      } else merged.push(next);
+    }
+    this.#state.gaps = merged;
+  }
+
+  /** Envelopes from..to went unsent: what they stated must be stated again. */
+  unstated(from: number, to: number): void {
+    const lost = this.#state.stated.filter((s) => s.sequence >= from && s.sequence <= to);
+    this.#state.stated = this.#state.stated.filter((s) => s.sequence < from || s.sequence > to);
+    for (const { gap } of lost) this.addGap(gap);
+  }
+
+  /** The platform keeps this envelope, and so what it stated. */
+  heard(sequence: number): void {
+    if (this.#state.stated.length === 0) return;
+    this.#state.stated = this.#state.stated.filter((s) => s.sequence !== sequence);
   }
 
   get hasGaps(): boolean {
     return this.#state.gaps.length > 0;
   }
 
-  /** Takes gaps to state, lowest first; they are stated again after a crash before `save`. */
-  takeGaps(most: number): Gap[] {
-    return this.#state.gaps.splice(0, most);
+  /** Takes gaps to state in envelope `sequence`, lowest first. */
+  takeGaps(most: number, sequence: number): Gap[] {
+    const gaps = this.#state.gaps.splice(0, most);
+    for (const gap of gaps) this.#state.stated.push({ sequence, gap });
+    return gaps;
   }
 
   /** Takes a prekey for good: it is gone from disk before anyone can use it twice. */
@@ -177,7 +199,7 @@ function parse(text: string): Stored {
   if (state.version !== 1 || !Number.isSafeInteger(state.lastSequence)) {
     throw new Error("the device's state file is not readable; it must not be made anew silently");
   }
-  return { ...FRESH, ...state };
+  return { ...structuredClone(FRESH), ...state };
 }
 
 let thisBoot: string | undefined;

@@ -197,6 +197,7 @@ export class Device {
     this.#counts.sealed++;
     for (const [from, to] of this.#spool.append(sessionId, sequence, envelope, endsBlock)) {
       this.#counts.dropped += to - from + 1;
+      this.#counter.unstated(from, to);
       this.#counter.addGap({ from, to, reason: "spool-full" });
       sealing.oweSaltKey();
       this.#stateGapsSoon();
@@ -338,6 +339,7 @@ export class Device {
       } else if (receiptCovers(receipt, held.sequence)) this.#counts.received++;
       else continue;
       settled++;
+      this.#counter.heard(held.sequence);
       this.#spool.settle(held);
     }
     if (settled > 0) this.#spool.forgetOpening(receipt.sessionId);

@@ -79,7 +79,7 @@ export class Sealing {
     if (this.#saltKeyOwed) content.saltKey = this.#blocks.saltKey;
     const { previous } = this.#counter;
     if (this.#isFirst && previous !== undefined) content.previous = previous;
-    const gaps = this.#counter.takeGaps(limits.gapsMax);
+    const gaps = this.#counter.takeGaps(limits.gapsMax, sequence);
     if (gaps.length > 0) content.gaps = gaps;
     const isDue = this.#blocks.isDue(times.monotonicMs, this.#blockEveryMs);
     const endsBlock = isDue || o.block === true || o.close === true;
