@@ -47,16 +47,11 @@ export function mdcCoding(metric: Metric): Coding {
   return { system: SYSTEM.mdc, code: String(metric.mdc), display: metric.id };
 }
 
-/** The code of a metric: its LOINC coding, what a profile fixes beside it, and its MDC coding. */
+/** The code of a metric: LOINC where LOINC has one that fits, then the method's own, then MDC. */
 export function codeOf(metric: Metric): CodeableConcept {
-  // LOINC has no code for some waveforms, and the catalogue's nearest one names the number derived
-  // from it: as an Observation's code that would claim a vital sign.
-  const isMisleading = metric.kind === "waveform" && metric.loinc in NUMBER_BY_LOINC;
-  const coding: Coding[] = isMisleading ? [] : [{ system: SYSTEM.loinc, code: metric.loinc }];
-  // Profile oxygensat fixes 2708-6; pulse oximetry has a code of its own beside it.
-  if (metric.id === "MDC_PULS_OXIM_SAT_O2") coding.push({ system: SYSTEM.loinc, code: "59408-5" });
-  coding.push(mdcCoding(metric));
-  return { coding, text: metric.display };
+  const loinc = metric.loincBroader === true ? [] : [metric.loinc, ...(metric.loincAlso ?? [])];
+  const coding: Coding[] = loinc.map((code) => ({ system: SYSTEM.loinc, code }));
+  return { coding: [...coding, mdcCoding(metric)], text: metric.display };
 }
 
 /** The profiles that a numeric vital sign of this LOINC code conforms to. */
@@ -70,12 +65,6 @@ const PROFILE_BY_LOINC: Readonly<Record<string, string>> = {
   "9843-4": PROFILE.headCircumference,
   "39156-5": PROFILE.bodyMassIndex,
   "85354-9": PROFILE.bloodPressure,
-};
-
-/** LOINC codes that name a number, never a waveform. */
-const NUMBER_BY_LOINC: Readonly<Record<string, string>> = {
-  ...PROFILE_BY_LOINC,
-  "59408-5": PROFILE.oxygenSaturation,
 };
 
 /** What an Observation with one of these codes must conform to (FHIR R4, vital signs). */
