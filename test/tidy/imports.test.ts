@@ -66,7 +66,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const STARTERS = [
   "src/main.ts",
   "src/config.ts",
-  "src/companion.ts",
   "src/doors.ts",
   "src/demonstration.ts",
   "src/data-folder.ts",
