@@ -25,6 +25,10 @@ export function startDemonstration(dataDir: string): Demonstration {
   const start = () => {
     const own = spawn(process.execPath, [MAIN, dataDir], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
+      // A terminal's Ctrl-C goes to the platform, which ends this in order; and settings and
+      // secrets of the platform are none of its business.
+      detached: true,
+      env: withoutSettings(process.env),
     });
     child = own;
     own.on("message", (message) => {
@@ -51,4 +55,10 @@ export function startDemonstration(dataDir: string): Demonstration {
       clearTimeout(kill);
     },
   };
+}
+
+function withoutSettings(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^VITALWARD_|^DATABASE_URL$/.test(name)),
+  );
 }

@@ -76,11 +76,6 @@ export async function startPlatform(
   parts.defer(() => folder.release());
   await refusePortsInUse(config);
   const passphrase = await readPassphrase(config, { demo: isDemo, clock });
-  if (passphrase.warning !== undefined && !isLoopback(config.bind)) {
-    throw new StartRefusal(
-      `the keystore's passphrase lies beside the data, so VITALWARD_BIND=${config.bind} is refused: set VITALWARD_PASSPHRASE_FILE`,
-    );
-  }
   const inside = await openInside(config, clock, isDemo, passphrase.text, parts);
   const http = await openHttpDoor(inside, parts);
   const deviceDoors = await openDeviceDoors(inside, parts);
