@@ -22,7 +22,8 @@ const HELD_MAX = 300;
 export const ACKNOWLEDGED_MIN = 10_000;
 
 interface Witnessed {
-  readonly device: Device;
+  device: Device;
+  readonly options: ConstructorParameters<typeof Device>[0];
   readonly deviceId: string;
   readonly folder: string;
   /** Every sample measured, as `time value`. */
@@ -53,20 +54,31 @@ export class Witness {
       const folder = mkdtempSync(join(tmpdir(), "fault-device-"));
       t.after(() => rmSync(folder, { recursive: true, force: true }));
       const { identity, prekeys, deviceId } = enrolled;
-      const device = new Device({
+      const options = {
         identity,
         folder,
         prekeys,
         transport: mqttTransport(identity, identity.mqttUrl),
-        durability: "interval",
-        keyExchange: i % 2 === 0 ? "hybrid" : "classical",
+        durability: "interval" as const,
+        keyExchange: i % 2 === 0 ? ("hybrid" as const) : ("classical" as const),
         blockEveryMs: 2_000,
-      });
+      };
+      const device = new Device(options);
       device.start();
       const nextMs = Date.now() - 86_400_000;
-      witness.devices.push({ device, deviceId, folder, measured: [], patientId, nextMs });
+      witness.devices.push({ device, options, deviceId, folder, measured: [], patientId, nextMs });
     }
     return witness;
+  }
+
+  async stopDevice(one: Witnessed): Promise<void> {
+    await one.device.close();
+  }
+
+  /** Starts it again on what its folder holds now. */
+  startDevice(one: Witnessed): void {
+    one.device = new Device(one.options);
+    one.device.start();
   }
 
   /** All devices measure as fast as their spools allow, until `pause`. */
