@@ -5,11 +5,11 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
-import { inclusionPath, leafHash, rootOf } from "../transparency/tree.ts";
+import { inclusionPath, rootOf, sha256 } from "../transparency/tree.ts";
 import { CborReader, CborWriter } from "./cbor.ts";
 import { certificateHashOf, parseSign1, sign1, verifySign1 } from "./cose.ts";
 import { fromHex, hex } from "./envelope.ts";
-import { concat, hmac, label } from "./kdf.ts";
+import { label } from "./kdf.ts";
 import type { DeviceIdentity } from "./opening.ts";
 import { KIND } from "./opening.ts";
 
@@ -35,14 +35,38 @@ export interface Block {
 
 /** salt_n = HMAC-SHA256(saltKey, "vitalward/1 salt" | n as 8 bytes, big-endian): 32 bytes. */
 export function leafSalt(saltKey: Uint8Array, sequence: number): Uint8Array {
-  const number = new Uint8Array(8);
-  new DataView(number.buffer).setBigUint64(0, BigInt(sequence));
-  return hmac(saltKey, concat(SALT_DOMAIN, number));
+  return leafSalter(saltKey)(sequence);
+}
+
+const BLOCK_BYTES = 64;
+
+/** As `leafSalt`, with what only depends on the key done once: RFC 2104 written out, since making an
+ * HMAC object costs many times the two hashes.
+ * @param saltKey 32 bytes. */
+export function leafSalter(saltKey: Uint8Array): (sequence: number) => Uint8Array {
+  const inner = Buffer.alloc(BLOCK_BYTES + SALT_DOMAIN.length + 8, 0x36);
+  const outer = Buffer.alloc(BLOCK_BYTES + 32, 0x5c);
+  for (let i = 0; i < saltKey.length; i++) {
+    inner[i] = saltKey[i]! ^ 0x36;
+    outer[i] = saltKey[i]! ^ 0x5c;
+  }
+  inner.set(SALT_DOMAIN, BLOCK_BYTES);
+  return (sequence) => {
+    inner.writeUIntBE(Math.floor(sequence / 2 ** 32), inner.length - 8, 4);
+    inner.writeUIntBE(sequence % 2 ** 32, inner.length - 4, 4);
+    outer.set(sha256(inner), BLOCK_BYTES);
+    return sha256(outer);
+  };
 }
 
 /** SHA-256(0x00 | "vitalward/1 leaf" | salt | batch): the leaf's hash in the tree. */
 export function batchLeaf(salt: Uint8Array, batchBytes: Uint8Array): Uint8Array {
-  return leafHash(concat(LEAF_DOMAIN, salt, batchBytes));
+  const input = Buffer.allocUnsafe(1 + LEAF_DOMAIN.length + salt.length + batchBytes.length);
+  input[0] = 0; // RFC 9162 §2.1.1
+  input.set(LEAF_DOMAIN, 1);
+  input.set(salt, 1 + LEAF_DOMAIN.length);
+  input.set(batchBytes, 1 + LEAF_DOMAIN.length + salt.length);
+  return sha256(input);
 }
 
 /** Root over the leaf hashes, in the order of their numbers. */

@@ -50,8 +50,10 @@ export class EnvelopeJudge {
       const { kid } = parseEnvelope(bytes);
       session = this.#o.book.byKid(arrival.deviceId, kid);
       if (session === undefined) return refused("envelope-refused");
-      const place = session.keys.locate(bytes);
-      if (place?.settled) return await this.#settled(session, place.sequence, bytes);
+      if (session.keys.oldestEpoch > 0) {
+        const place = session.keys.locate(bytes);
+        if (place?.settled) return await this.#settled(session, place.sequence, bytes);
+      }
       const { content } = session.keys.open(bytes);
       session.firstNumber ??= session.keys.firstSequence;
       session.reply = undefined;
@@ -176,8 +178,8 @@ export class EnvelopeJudge {
   #leaf(session: LiveSession, content: Content): Uint8Array | undefined {
     const { batch, sequence } = content;
     if (batch === undefined) return undefined;
-    const saltKey = session.saltKey ?? content.saltKey;
-    if (saltKey) return batchLeaf(leafSalt(saltKey, sequence), encodeBatch(batch));
+    if (session.saltOf) return batchLeaf(session.saltOf(sequence), encodeBatch(batch));
+    if (content.saltKey) return batchLeaf(leafSalt(content.saltKey, sequence), encodeBatch(batch));
     if (session.unsalted.size < limits.unsaltedBatchesMax) {
       session.unsalted.set(sequence, encodeBatch(batch));
     }

@@ -74,12 +74,16 @@ export interface Admission {
 const envelopes = counter("vitalward_envelopes_total", "envelopes, by what became of them", [
   "outcome",
 ] as const);
+const admittedEnvelopes = envelopes.labels("admitted");
+const forkedEnvelopes = envelopes.labels("forked");
 const samples = counter("vitalward_samples_admitted_total", "samples durably stored");
 const latency = histogram(
   "vitalward_admission_seconds",
   "from arrival at a door to the durable commit",
   [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
 );
+
+const ADMITTED: Verdict = { outcome: "admitted", downlink: [] };
 
 interface ItemVerdict {
   readonly outcome: Verdict["outcome"];
@@ -88,35 +92,32 @@ interface ItemVerdict {
   readonly downlink?: readonly Uint8Array[];
 }
 
-export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
+type Parts = Awaited<ReturnType<typeof openParts>>;
+
+/** Everything admission is made of, with what the database and the keystore remember. */
+async function openParts(o: AdmissionOptions) {
   const { database, registry, vault, store, clock } = o;
+  const { secrets } = vault;
+  const identity = registry.platformIdentity;
   const events = createSecurityEvents({ database, clock });
-  const book = new SessionBook({ database, secrets: vault.secrets, clock });
-  const epoch = await currentEpoch({ database, vault, clock, events });
+  const book = new SessionBook({ database, secrets, clock });
+  const { epoch, newestEntry } = await currentEpoch({ database, vault, clock, events });
   const { entries } = await book.load();
   const rates = createDeviceRates(() => clock.monotonicMs());
-  const receipts = new ReceiptDesk({ storeEpoch: () => epoch.epoch });
-  const prekeys = new Prekeys({
-    secrets: vault.secrets,
-    identity: registry.platformIdentity,
-    clock,
-  });
+  const receipts = new ReceiptDesk({ storeEpoch: () => epoch });
+  const prekeys = new Prekeys({ secrets, identity, clock });
+  const { maintenancePermit } = o;
   const blocks = new BlockKeeper({
-    database,
-    registry,
-    store,
-    events,
+    ...{ database, registry, store, events, maintenancePermit },
     sealer: vault,
-    maintenancePermit: o.maintenancePermit,
   });
   const chains = new ChainWatch({ database, book, events, registry });
-  const admitted = (pending: Pending) => afterCommit(pending, { blocks, chains, receipts, book });
   const committer = new Committer({
     database,
     store,
-    nextEntry: Math.max(epoch.newestEntry, ...entries) + 1,
+    nextEntry: Math.max(newestEntry, ...entries) + 1,
     applied: entries,
-    admitted,
+    admitted: (pending) => afterCommit(pending, { blocks, chains, receipts, book }),
     writeBlock: (client, pending) => blocks.write(client, pending),
     dirtySessions: () => book.dirty(),
     folded: async (newest, sessions) => {
@@ -131,81 +132,93 @@ export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
   await committer.fold();
   await chains.restore();
   for (const session of book.all()) blocks.settle(session);
+  const storeEpoch = () => epoch;
   const openings = new OpeningJudge({
-    database,
-    registry,
-    book,
-    prekeys,
-    identity: registry.platformIdentity,
-    rates,
-    clock,
-    storeEpoch: () => epoch.epoch,
+    ...{ database, registry, book, prekeys, identity, rates, clock, storeEpoch },
   });
   const judge = new EnvelopeJudge({ database, registry, book, blocks, committer, events });
   const sweeper = new Sweeper({ book, prekeys, committer, clock });
-
-  const judgeItem = async (arrival: Arrival, item: PayloadItem): Promise<ItemVerdict> => {
-    if (item.kind === "envelope") return judge.judge(arrival, item.bytes);
-    if (item.kind === "opening") return openings.judge(arrival.deviceId, item.bytes);
-    return { outcome: "refused", problem: "envelope-malformed" };
-  };
-
-  const refuse = (arrival: Arrival, problem: ProblemCode): Verdict => {
-    noteRefusal(events, arrival, problem);
-    return { outcome: "refused", problem, downlink: [] };
-  };
-
-  const admit: Admit = async (arrival) => {
-    const startMs = clock.monotonicMs();
-    const { deviceId, bytes } = arrival;
-    if (bytes.length > limits.arrivalBytesMax) return refuse(arrival, "envelope-too-large");
-    const barred = barredBy(registry, arrival, clock.nowMs());
-    if (barred) return refuse(arrival, barred);
-    if (!rates.allow(deviceId, 1, bytes.length)) return refuse(arrival, "rate-limited");
-    let items: PayloadItem[];
-    try {
-      items = splitPayload(bytes);
-    } catch (error) {
-      if (error instanceof Problem) return refuse(arrival, error.code);
-      throw error;
-    }
-    if (items.length === 0) return refuse(arrival, "envelope-malformed");
-    if (!rates.allow(deviceId, items.length - 1, 0)) return refuse(arrival, "rate-limited");
-    const verdicts = await judgeInTurn(arrival, items, judgeItem);
-    for (const verdict of verdicts) {
-      if (verdict.problem) noteRefusal(events, arrival, verdict.problem, verdict.session);
-      else if (verdict.outcome === "duplicate") envelopes.inc({ outcome: "duplicate" });
-    }
-    latency.observe((clock.monotonicMs() - startMs) / 1_000);
-    return answer(arrival, verdicts, { receipts, book });
-  };
-
+  const judges = { openings, judge, sweeper };
   return {
-    admit,
+    ...o,
+    ...judges,
+    events,
+    book,
+    epoch,
+    rates,
+    receipts,
+    prekeys,
+    blocks,
+    chains,
+    committer,
+  };
+}
+
+export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
+  const parts = await openParts(o);
+  const { database, book, events, receipts, prekeys, blocks, chains, committer, sweeper } = parts;
+  const idle = async () => {
+    await blocks.idle();
+    await chains.idle();
+  };
+  return {
+    admit: (arrival) => admit(parts, arrival),
     onDownlink: (send) => receipts.onDownlink(send),
     prekeysFor: (deviceId) => prekeys.handOut(deviceId),
-    proofOf: (permit, of) => proofOf({ database, store, vault, registry }, permit, of),
+    proofOf: (permit, of) => proofOf(parts, permit, of),
     isSigned: (of) => isSigned(database, of),
     chainOf: (deviceId, sessionId) => chainState({ database, book }, deviceId, sessionId),
     events,
-    get storeEpoch() {
-      return epoch.epoch;
-    },
+    storeEpoch: parts.epoch,
     sweep: () => sweeper.sweep(),
-    async idle() {
-      await blocks.idle();
-      await chains.idle();
-    },
+    idle,
     async close() {
       receipts.flush();
       receipts.close();
       sweeper.close();
-      await blocks.idle();
-      await chains.idle();
+      await idle();
       await committer.close();
       await events.close();
     },
   };
+}
+
+async function admit(parts: Parts, arrival: Arrival): Promise<Verdict> {
+  const { clock, registry, rates, events } = parts;
+  const startMs = clock.monotonicMs();
+  const refuse = (problem: ProblemCode): Verdict => {
+    noteRefusal(events, arrival, problem);
+    return { outcome: "refused", problem, downlink: [] };
+  };
+  const { deviceId, bytes } = arrival;
+  if (bytes.length > limits.arrivalBytesMax) return refuse("envelope-too-large");
+  const barred = barredBy(registry, arrival, clock.nowMs());
+  if (barred) return refuse(barred);
+  if (!rates.allow(deviceId, 1, bytes.length)) return refuse("rate-limited");
+  let items: PayloadItem[];
+  try {
+    items = splitPayload(bytes);
+  } catch (error) {
+    if (error instanceof Problem) return refuse(error.code);
+    throw error;
+  }
+  if (items.length === 0) return refuse("envelope-malformed");
+  if (items.length > 1 && !rates.allow(deviceId, items.length - 1, 0)) {
+    return refuse("rate-limited");
+  }
+  const verdicts = await judgeInTurn(parts, arrival, items);
+  for (const verdict of verdicts) {
+    if (verdict.problem) noteRefusal(events, arrival, verdict.problem, verdict.session);
+    else if (verdict.outcome === "duplicate") envelopes.inc({ outcome: "duplicate" });
+  }
+  latency.observe((clock.monotonicMs() - startMs) / 1_000);
+  return answer(arrival, verdicts, parts);
+}
+
+async function judgeItem(parts: Parts, arrival: Arrival, item: PayloadItem): Promise<ItemVerdict> {
+  if (item.kind === "envelope") return parts.judge.judge(arrival, item.bytes);
+  if (item.kind === "opening") return parts.openings.judge(arrival.deviceId, item.bytes);
+  return { outcome: "refused", problem: "envelope-malformed" };
 }
 
 /** May the holder of this certificate speak now? The door asked once, when it connected. */
@@ -225,15 +238,15 @@ function barredBy(
 
 /** Openings first finish, since what follows them is sealed in their session; the rest goes together. */
 async function judgeInTurn(
+  parts: Parts,
   arrival: Arrival,
   items: readonly PayloadItem[],
-  judgeItem: (arrival: Arrival, item: PayloadItem) => Promise<ItemVerdict>,
 ): Promise<ItemVerdict[]> {
   const [first] = items;
-  if (items.length === 1 && first) return [await judgeItem(arrival, first)];
+  if (items.length === 1 && first) return [await judgeItem(parts, arrival, first)];
   const under: Promise<ItemVerdict>[] = [];
   for (const item of items) {
-    const verdict = judgeItem(arrival, item);
+    const verdict = judgeItem(parts, arrival, item);
     under.push(verdict);
     if (item.kind === "opening") await verdict;
   }
@@ -246,7 +259,7 @@ function afterCommit(
   o: { blocks: BlockKeeper; chains: ChainWatch; receipts: ReceiptDesk; book: SessionBook },
 ): void {
   const { session, content, number } = pending;
-  envelopes.inc({ outcome: pending.fork ? "forked" : "admitted" });
+  (pending.fork ? forkedEnvelopes : admittedEnvelopes).inc();
   samples.inc(sampleCount(pending));
   if (!pending.fork) {
     if (content.gaps) {
@@ -278,6 +291,11 @@ function answer(
   verdicts: readonly ItemVerdict[],
   o: { receipts: ReceiptDesk; book: SessionBook },
 ): Verdict {
+  const [sole] = verdicts;
+  if (verdicts.length === 1 && sole?.outcome === "admitted" && arrival.door === "mqtt") {
+    // The receipt was owed at the commit and goes its own way.
+    if (sole.downlink === undefined) return ADMITTED;
+  }
   const downlink = verdicts.flatMap((verdict) => verdict.downlink ?? []);
   const touched = new Set(verdicts.flatMap((verdict) => verdict.session ?? []));
   for (const verdict of verdicts) {

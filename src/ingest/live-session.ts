@@ -2,6 +2,7 @@
  * A session in memory: its keys, the numbers that came, and what is under way. All hot-path questions
  * are answered here; the database is asked only for a page of hashes that was put away.
  */
+import { leafSalter } from "../envelope/block.ts";
 import type { PlatformSession } from "../envelope/session.ts";
 import type { ProblemCode } from "../problems.ts";
 import type { StoredBlock } from "./block-tables.ts";
@@ -39,7 +40,9 @@ export class LiveSession {
   readonly blocks: StoredBlock[] = [];
   /** Canonical batches that came before the salt key, by number. */
   readonly unsalted = new Map<number, Uint8Array>();
-  saltKey: Uint8Array | undefined;
+  /** Salt of each number, once the salt key is known. */
+  saltOf: ((sequence: number) => Uint8Array) | undefined;
+  #saltKey: Uint8Array | undefined;
   firstNumber: number | undefined;
   lastMs: number;
   closedAt: number | undefined;
@@ -74,6 +77,15 @@ export class LiveSession {
     this.closedAt = row.closedAt;
     this.previous = row.previous;
     this.standing = row.standing;
+  }
+
+  get saltKey(): Uint8Array | undefined {
+    return this.#saltKey;
+  }
+
+  set saltKey(saltKey: Uint8Array | undefined) {
+    this.#saltKey = saltKey;
+    this.saltOf = saltKey && leafSalter(saltKey);
   }
 
   /** Every number up to this one is admitted, refused for good, or stated as gone. */
