@@ -117,7 +117,10 @@ async function rate(act: () => Promise<number>): Promise<number> {
     const endMs = startMs + SECONDS_A_ROUND * 1000;
     let done = 0;
     const client = async () => {
-      while (performance.now() < endMs) done += await act();
+      while (performance.now() < endMs) {
+        const one = await act();
+        done += one; // not `done += await …`: that reads `done` before it waits
+      }
     };
     await Promise.all(Array.from({ length: CLIENTS }, client));
     // The first round warms up.
