@@ -15,12 +15,12 @@ import type { Case } from "./store.ts";
 const CONNECTIONS = 50;
 const ROUNDS = 3;
 /** Messages of one connection without acknowledgement. */
-const WINDOW = 20;
+const WINDOW = 100;
 const AEDES = "Aedes 2.0.0-beta.1, mTLS, no storage, same connections, bytes and client";
 const COPY = "COPY text, one connection, rows with primary key (patient, code, time), fsync on";
 
 const SHAPES: Record<Shape, { perRound: number; samplesEach: number }> = {
-  "1-sample": { perRound: 600, samplesEach: 1 },
+  "1-sample": { perRound: 800, samplesEach: 1 },
   "60-sample": { perRound: 400, samplesEach: 60 },
   waveform: { perRound: 200, samplesEach: 360 },
 };
