@@ -8,6 +8,7 @@ import { registerDeviceRoutes } from "./access/device-routes.ts";
 import { openAccess } from "./access/open.ts";
 import { openOperatorDoor } from "./access/operator.ts";
 import { registerPeopleRoutes } from "./access/people-routes.ts";
+import type { Permit } from "./access/permit.ts";
 import { servicePrincipal } from "./access/principal.ts";
 import { registerSessionRoutes } from "./access/session-routes.ts";
 import type { Clock } from "./clock.ts";
@@ -15,6 +16,7 @@ import type { Config } from "./config.ts";
 import { claimDataFolder, type Ports } from "./data-folder.ts";
 import { openDeviceDoors } from "./doors.ts";
 import { registerExportRoutes } from "./exchange/export.ts";
+import { DeviceRecords } from "./fhir/device-records.ts";
 import { openObservationIds } from "./fhir/observation-id.ts";
 import { registerFhirRoutes } from "./fhir/routes.ts";
 import { createHttpServer } from "./http/server.ts";
@@ -54,7 +56,6 @@ const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 interface Inside {
   readonly config: Config;
   readonly clock: Clock;
-  readonly isDemo: boolean;
   readonly database: Database;
   readonly vault: Vault;
   readonly access: Access;
@@ -62,6 +63,8 @@ interface Inside {
   readonly store: Store;
   readonly resources: Resources;
   readonly admission: Admission;
+  /** For the platform's own upkeep: merging, proofs after a crash, device records. */
+  readonly maintenancePermit: (patientId: string) => Promise<Permit>;
 }
 
 /** @throws StartRefusal with one sentence when this configuration cannot run here. */
@@ -71,12 +74,11 @@ export async function startPlatform(
   o: { readonly demo?: boolean } = {},
 ): Promise<Platform> {
   await using parts = new AsyncDisposableStack();
-  const isDemo = o.demo ?? false;
   const folder = await claimDataFolder(config.dataDir);
   parts.defer(() => folder.release());
   await refusePortsInUse(config);
-  const passphrase = await readPassphrase(config, { demo: isDemo, clock });
-  const inside = await openInside(config, clock, isDemo, passphrase.text, parts);
+  const passphrase = await readPassphrase(config, { demo: o.demo ?? false, clock });
+  const inside = await openInside(config, clock, passphrase.text, parts);
   const http = await openHttpDoor(inside, parts);
   const deviceDoors = await openDeviceDoors(inside, parts);
   const consoleUrl = `${isSecure(config) ? "https" : "http"}://${urlHost(config.bind)}:${http}`;
@@ -104,7 +106,6 @@ export async function startPlatform(
 async function openInside(
   config: Config,
   clock: Clock,
-  isDemo: boolean,
   passphrase: string,
   parts: AsyncDisposableStack,
 ): Promise<Inside> {
@@ -157,7 +158,18 @@ async function openInside(
   });
   parts.defer(() => admission.close());
   store.startMerging(maintenancePermit);
-  return { config, clock, isDemo, database, vault, access, registry, store, resources, admission };
+  return {
+    config,
+    clock,
+    database,
+    vault,
+    access,
+    registry,
+    store,
+    resources,
+    admission,
+    maintenancePermit,
+  };
 }
 
 async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promise<number> {
@@ -184,7 +196,14 @@ async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promis
   registerDeviceRoutes(app, { access, registry });
   registerExportRoutes(app, { access, store });
   const ids = await openObservationIds(vault.secrets, clock);
-  await registerFhirRoutes(app, { ...inside, ids, version: version() });
+  const { tenantId } = database;
+  const records = await DeviceRecords.open({
+    ...inside,
+    tenantId,
+    permit: inside.maintenancePermit,
+  });
+  parts.defer(() => records.close());
+  await registerFhirRoutes(app, { ...inside, ids, records, tenantId, version: version() });
   await registerWardRoutes(app, { ...inside, proofs: inside.admission });
   const listening = app.listen({ port: config.httpPort, host: config.bind });
   await orRefuse("VITALWARD_HTTP_PORT", config.httpPort, config.bind, listening);

@@ -44,7 +44,7 @@ const decisions = counter("vitalward_access_decisions_total", "access decisions"
 export type Gather = (
   principal: Principal,
   patientId: string,
-) => Pick<Circumstances, "person" | "sessionIsLive" | "isOnCareTeam">;
+) => Pick<Circumstances, "person" | "sessionIsLive" | "isOnCareTeam" | "isOrganisation">;
 
 export class Authorizer {
   readonly #tenantId: string;

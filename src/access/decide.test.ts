@@ -134,3 +134,15 @@ test("maintenance, an attribute missing: no answer without each of them", () => 
 test("a principal of no kind gets nothing", () => {
   denied({ ...nurse, principal: { kind: undefined as unknown as "person", id: "n" } }, "no-rule");
 });
+
+test("staff read what is on record of the organisation's own things, and nothing else that way", () => {
+  const organisation = { ...nurse, isOnCareTeam: false, isOrganisation: true };
+  const records: Circumstances = { ...organisation, categories: ["demographics"] };
+  allowed(records, "organisation-records");
+  allowed({ ...administrator, isOrganisation: true, action: "read" }, "organisation-records");
+  denied({ ...records, categories: ["vital-signs"] }, "category-forbids");
+  denied({ ...records, categories: "all" }, "category-forbids");
+  denied({ ...records, action: "export" }, "action-forbids");
+  denied({ ...records, sessionIsLive: false }, "no-session");
+  denied(without(records, "isOrganisation"), "not-on-care-team");
+});

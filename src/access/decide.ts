@@ -16,13 +16,20 @@ export interface Circumstances {
   /** The session or token is there, not ended, not over its idle or absolute time. */
   readonly sessionIsLive: boolean;
   readonly isOnCareTeam: boolean;
+  /** What is asked for belongs to the organisation (devices), not to a patient. */
+  readonly isOrganisation?: boolean;
 }
 
 export type Decision =
   | { readonly allowed: true; readonly rule: RuleName; readonly life: "lease" | "standing" }
   | { readonly allowed: false; readonly reason: Reason };
 
-export type RuleName = "care-team" | "patient-administration" | "alerting" | "maintenance";
+export type RuleName =
+  | "care-team"
+  | "patient-administration"
+  | "organisation-records"
+  | "alerting"
+  | "maintenance";
 export type Reason =
   | "no-rule"
   | "no-session"
@@ -43,6 +50,7 @@ export function decide(asked: Circumstances): Decision {
   if (!asked.sessionIsLive) return no("no-session");
   if (asked.person === undefined) return no("person-unknown");
   if (!asked.person.active) return no("person-inactive");
+  if (asked.isOrganisation === true) return decideOrganisation(asked);
   if (asked.purpose === "TREAT") return decideTreatment(asked, asked.person.role);
   if (asked.purpose === "HOPERAT") return decideAdministration(asked, asked.person.role);
   return no("no-rule");
@@ -54,6 +62,17 @@ function decideTreatment(asked: Circumstances, role: Role): Decision {
   if (!asked.isOnCareTeam) return no("not-on-care-team");
   if (!CARE_ACTIONS.includes(asked.action)) return no("action-forbids");
   return { allowed: true, rule: "care-team", life: "lease" };
+}
+
+/** Staff read what the organisation has on record of its own things; nothing of it is a patient's. */
+function decideOrganisation(asked: Circumstances): Decision {
+  if (asked.purpose !== "TREAT" && asked.purpose !== "HOPERAT") return no("no-rule");
+  if (asked.action !== "read" && asked.action !== "search") return no("action-forbids");
+  if (asked.categories === "all") return no("category-forbids");
+  if (!asked.categories.every((category) => category === "demographics")) {
+    return no("category-forbids");
+  }
+  return { allowed: true, rule: "organisation-records", life: "lease" };
 }
 
 /** Administrators see who a patient is (to assign a device), and nothing that was measured. */

@@ -60,6 +60,7 @@ class StaffAccess implements Access {
         person: people.get(principal.id),
         sessionIsLive: principal.sessionId !== undefined && sessions.isLive(principal.sessionId),
         isOnCareTeam: people.isOnCareTeam(principal.id, patientId),
+        isOrganisation: patientId === o.database.tenantId,
       }),
     });
     this.#timer = setInterval(() => {

@@ -11,7 +11,8 @@ import type { Store } from "../store/store.ts";
 import { type Category, metricByMdc } from "../vitals/metric.ts";
 import { capabilityStatement } from "./capability.ts";
 import { Creation, conditional } from "./create.ts";
-import { Devices } from "./devices.ts";
+import type { DeviceRecords } from "./device-records.ts";
+import { Devices, parseDeviceSearch } from "./devices.ts";
 import type { ObservationIds } from "./observation-id.ts";
 import { Observations } from "./observations.ts";
 import { FhirRefusal, refusalOutcome } from "./outcome.ts";
@@ -24,6 +25,8 @@ export interface FhirParts {
   readonly registry: Registry;
   readonly store: Store;
   readonly resources: Resources;
+  readonly records: DeviceRecords;
+  readonly tenantId: string;
   readonly ids: ObservationIds;
   readonly clock: Clock;
   readonly version: string;
@@ -186,13 +189,15 @@ function registerDevice(app: FastifyInstance, parts: FhirParts): void {
   const devices = new Devices(parts);
   app.get("/Device", async (request, reply) => {
     const principal = await parts.access.authenticate(request);
-    const query = new URLSearchParams(queryString(request));
-    const patientId = /^(?:Patient\/)?([0-9a-f-]{36})$/.exec(query.get("patient") ?? "")?.[1];
-    if (patientId === undefined || query.size !== 1) {
-      throw new Problem("search-not-understood", { detail: "Device takes patient, and only that" });
-    }
-    const found = await devices.ofPatient(principal, patientId);
+    const found = await devices.search(principal, parseDeviceSearch(queryString(request)));
     return send(reply, searchset(request, found, { total: found.length }));
+  });
+  app.get<ById>("/Device/:id/_history", async (request, reply) => {
+    const principal = await parts.access.authenticate(request);
+    const versions = await devices.history(principal, checkedId(request.params.id));
+    const { link, entry, ...rest } = searchset(request, versions, { total: versions.length });
+    const bare = (entry ?? []).map(({ search: _, ...one }) => one);
+    return send(reply, { ...rest, type: "history", link, entry: bare } as Bundle);
   });
   app.get<ById>("/Device/:id", async (request, reply) => {
     const principal = await parts.access.authenticate(request);

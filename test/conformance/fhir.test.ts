@@ -270,6 +270,23 @@ describe("reading and searching", () => {
       [deviceId],
     );
     assert.equal((await ask(`Device/${deviceId}`, ward.stranger.token)).status, 404);
+    assert.equal((await ask(`Device/${deviceId}/_history`, ward.stranger.token)).status, 404);
+  });
+
+  test("each change of a device is a version of its record, found by its identifier", async () => {
+    const { body } = await ask<Bundle<FhirDevice>>(`Device/${deviceId}/_history`);
+    assert.deepEqual(
+      body.entry?.map((entry) => [entry.resource?.meta?.versionId, entry.resource?.status]),
+      [
+        ["2", "active"],
+        ["1", "inactive"],
+      ],
+    );
+    const identifier = encodeURIComponent(`https://vitalward.example/device|${deviceId}`);
+    const found = await ask<Bundle<FhirDevice>>(`Device?identifier=${identifier}`);
+    assert.equal(found.body.entry?.[0]?.resource?.meta?.versionId, "2");
+    const others = await ask<Bundle>(`Device?identifier=${identifier}`, ward.stranger.token);
+    assert.equal(others.body.total, 0);
   });
 });
 
