@@ -29,7 +29,7 @@ export function capabilityStatement(o: { baseUrl: string; version: string }): Ca
 function patientCapability(): CapabilityStatementRestResource {
   return {
     type: "Patient",
-    interaction: [{ code: "read" }, { code: "search-type" }, { code: "create" }],
+    interaction: [{ code: "read" }, { code: "vread" }, { code: "search-type" }, { code: "create" }],
     versioning: "versioned",
     searchParam: [
       { name: "identifier", type: "token", documentation: "system|value" },
@@ -42,9 +42,16 @@ function patientCapability(): CapabilityStatementRestResource {
 function deviceCapability(): CapabilityStatementRestResource {
   return {
     type: "Device",
-    interaction: [{ code: "read" }, { code: "search-type" }],
-    versioning: "no-version",
-    searchParam: [{ name: "patient", type: "reference", documentation: "required" }],
+    interaction: [{ code: "read" }, { code: "history-instance" }, { code: "search-type" }],
+    versioning: "versioned",
+    searchParam: [
+      { name: "patient", type: "reference", documentation: "alone" },
+      {
+        name: "identifier",
+        type: "token",
+        documentation: "https://vitalward.example/device|id, alone",
+      },
+    ],
   };
 }
 
@@ -54,6 +61,7 @@ function observationCapability(): CapabilityStatementRestResource {
     supportedProfile: Object.values(PROFILE),
     interaction: [
       { code: "read" },
+      { code: "vread", documentation: "of what was written through FHIR" },
       { code: "search-type" },
       {
         code: "create",

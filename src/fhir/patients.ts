@@ -95,7 +95,7 @@ export class Patients {
   }
 
   /** @throws Problem "not-found": absent and forbidden look alike. */
-  async read(principal: Principal, patientId: string): Promise<StoredResource> {
+  async read(principal: Principal, patientId: string, version?: number): Promise<StoredResource> {
     const permit = await this.#access.permit({
       principal,
       patientId,
@@ -103,7 +103,7 @@ export class Patients {
       categories: ["demographics"],
       action: "read",
     });
-    const stored = await this.#stored(permit);
+    const stored = await this.#stored(permit, version);
     if (stored === undefined || stored.deleted) throw new Problem("not-found");
     return stored;
   }
@@ -156,8 +156,9 @@ export class Patients {
     return found;
   }
 
-  async #stored(permit: Permit): Promise<StoredResource | undefined> {
-    return this.#resources.get(permit, { resourceType: "Patient", id: permit.patientId });
+  async #stored(permit: Permit, version?: number): Promise<StoredResource | undefined> {
+    const of = { resourceType: "Patient", id: permit.patientId };
+    return this.#resources.get(permit, version === undefined ? of : { ...of, version });
   }
 
   /** Candidates by token, so that only those are opened. */

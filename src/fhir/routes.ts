@@ -48,6 +48,10 @@ interface ById {
   Params: { id: string };
 }
 
+interface ByVersion {
+  Params: { version: string };
+}
+
 export async function registerFhirRoutes(root: FastifyInstance, parts: FhirParts): Promise<void> {
   await root.register(
     async (app) => {
@@ -124,7 +128,7 @@ function registerObservation(app: FastifyInstance, parts: FhirParts): void {
     return send(reply, searchset(request, page.observations, { total, next }));
   });
 
-  app.get<ById>("/Observation/:id", async (request, reply) => {
+  const read = async (request: FastifyRequest<ById>, version?: number) => {
     const principal = await access.authenticate(request);
     const address = ids.decode(request.params.id);
     if (address === undefined) throw new Problem("not-found");
@@ -137,15 +141,19 @@ function registerObservation(app: FastifyInstance, parts: FhirParts): void {
       categories: category === undefined ? SAMPLE_CATEGORIES : [category],
       action: "read",
     });
-    if (address.kind === "sample") {
-      const observation = await observations.readSample(permit, address);
-      if (observation === undefined) throw new Problem("not-found");
-      return send(reply, observation);
+    if (address.kind === "resource") {
+      const of = { resourceType: "Observation", id: address.resourceId, ...at(version) };
+      const stored = await parts.resources.get(permit, of);
+      return stored && writtenObservation(stored, ids);
     }
-    const of = { resourceType: "Observation", id: address.resourceId };
-    const stored = await parts.resources.get(permit, of);
-    if (stored === undefined) throw new Problem("not-found");
-    return send(reply, writtenObservation(stored, ids));
+    // A sample has no versions: what a device sealed is never changed.
+    return version === undefined ? observations.readSample(permit, address) : undefined;
+  };
+  app.get<ById>("/Observation/:id", async (request, reply) => {
+    return sendFound(reply, await read(request));
+  });
+  app.get<ById & ByVersion>("/Observation/:id/_history/:version", async (request, reply) => {
+    return sendFound(reply, await read(request, versionOf(request.params.version)));
   });
 
   app.post("/Observation", async (request, reply) => {
@@ -183,6 +191,12 @@ function registerPatient(app: FastifyInstance, parts: FhirParts): void {
     const principal = await parts.access.authenticate(request);
     return send(reply, toPatient(await patients.read(principal, checkedId(request.params.id))));
   });
+  app.get<ById & ByVersion>("/Patient/:id/_history/:version", async (request, reply) => {
+    const principal = await parts.access.authenticate(request);
+    const version = versionOf(request.params.version);
+    const patient = await patients.read(principal, checkedId(request.params.id), version);
+    return send(reply, toPatient(patient));
+  });
 }
 
 function registerDevice(app: FastifyInstance, parts: FhirParts): void {
@@ -203,6 +217,21 @@ function registerDevice(app: FastifyInstance, parts: FhirParts): void {
     const principal = await parts.access.authenticate(request);
     return send(reply, await devices.read(principal, checkedId(request.params.id)));
   });
+}
+
+/** Version ids are whole numbers; anything else is simply not there. */
+function versionOf(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Problem("not-found");
+  return Number(text);
+}
+
+function at(version: number | undefined): { version?: number } {
+  return version === undefined ? {} : { version };
+}
+
+function sendFound(reply: FastifyReply, resource: Resource | undefined): FastifyReply {
+  if (resource === undefined) throw new Problem("not-found");
+  return send(reply, resource);
 }
 
 /** Ids of patients and devices are UUIDs; anything else is simply not there. */

@@ -308,8 +308,11 @@ describe("writing", () => {
     );
     assert.equal(headers.get("etag"), 'W/"1"');
     assert.ok(headers.get("location")?.endsWith(`/Observation/${body.id}/_history/1`));
-    const read = await ask<Observation>(`Observation/${body.id}`, ward.nurse.token);
-    assert.deepEqual(read.body, body);
+    for (const path of [`Observation/${body.id}`, `Observation/${body.id}/_history/1`]) {
+      const read = await ask<Observation>(path, ward.nurse.token);
+      assert.deepEqual(read.body, body);
+    }
+    assert.equal((await ask(`Observation/${body.id}/_history/2`)).status, 404);
     assert.equal((await ask(`Observation/${body.id}`, ward.stranger.token)).status, 404);
     const found = await allPages(`patient=${ward.patientId}&code=8867-4&date=1999-07-02`);
     assert.deepEqual(found, [body]);
