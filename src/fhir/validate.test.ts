@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { FhirRefusal } from "./outcome.ts";
-import { validateObservation } from "./validate.ts";
+import { validateObservation, validatePatient } from "./validate.ts";
 
 const folder = new URL("../../test/vectors/fhir-r4/", import.meta.url);
 const example = (name: string) =>
@@ -35,7 +35,7 @@ test("each way to be wrong is refused at its own place", () => {
   const wrong: [string, (o: Loose) => void, string][] = [
     ["heart-rate", (o) => (o.status = "bogus"), "code-invalid Observation.status"],
     ["heart-rate", (o) => delete o.status, "structure Observation.status"],
-    ["heart-rate", (o) => (o.surprise = 1), "structure Observation.surprise"],
+    ["heart-rate", (o) => (o.surprise = 1), "structure Observation"],
     [
       "heart-rate",
       (o) => (o.valueQuantity.code = "bpm"),
@@ -104,6 +104,24 @@ test("a refusal never repeats the value that was wrong", () => {
     } catch (error) {
       assert.ok(error instanceof FhirRefusal, String(error));
       assert.ok(!JSON.stringify([error.message, error.issues]).includes(marker), error.message);
+    }
+  }
+});
+
+test("a field that FHIR does not know is refused without repeating its name", () => {
+  for (const name of ["Mary Example", "Mary.Example", 'Mary"Example']) {
+    const resources = [
+      { resourceType: "Patient", [name]: 1 },
+      { resourceType: "Patient", contact: [{ [name]: "x" }] },
+    ];
+    for (const resource of resources) {
+      assert.throws(
+        () => validatePatient(resource),
+        (error) =>
+          error instanceof FhirRefusal &&
+          !JSON.stringify([error.issues, error.message]).includes("Mary") &&
+          error.issues.some((issue) => issue.text.includes("does not know")),
+      );
     }
   }
 });

@@ -71,6 +71,14 @@ function structureFaults(resource: Resource): Issue[] {
 /** The library's words name fields and rules; anything in quotes that is not a field name is left out. */
 function toIssue(issue: OperationOutcomeIssue): Issue {
   const expression = issue.expression?.[0] ?? "the resource";
+  // A field that FHIR does not know was named by the caller: its name may be anything, a person's too.
+  const unknown = /additional property "([\s\S]*)"/i.exec(issue.details?.text ?? "")?.[1];
+  if (unknown !== undefined) {
+    const known = expression.endsWith(`.${unknown}`)
+      ? expression.slice(0, -unknown.length - 1)
+      : "the resource";
+    return { code: "structure", expression: known, text: "a field that FHIR R4 does not know" };
+  }
   const rule = /constraint ([\w-]+)/i.exec(issue.details?.text ?? "")?.[1];
   const text =
     rule === undefined ? withoutValues(issue.details?.text ?? "") : `rule ${rule} does not hold`;
