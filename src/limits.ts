@@ -156,9 +156,8 @@ export const limits = {
   devicesMax: 100_000,
   /** Bytes of a certificate request, PEM. */
   csrBytesMax: 8_192,
-  /** Life of a device's certificate, and how long after its end it may still be renewed. */
+  /** Life of a device's certificate; it is renewed while it lives. */
   deviceCertificateLifeMs: 365 * 24 * 3_600_000,
-  renewalGraceMs: 30 * 24 * 3_600_000,
   /** Life of the organisation's authority and of its server certificates. */
   authorityLifeMs: 20 * 365 * 24 * 3_600_000,
   serverCertificateLifeMs: 397 * 24 * 3_600_000,

@@ -26,7 +26,7 @@ export interface Access {
   authorize(request: AccessRequest): Promise<Permit | Denial>;
   /** As `authorize`, for code whose only answer to a denial is to refuse. @throws Problem "not-found". */
   permit(request: AccessRequest): Promise<Permit>;
-  /** Ends a lease early, with its closing entry. */
+  /** Gives a lease back early, once for each time it was given; the last one ends it, with its closing entry. */
   release(permit: Permit): void;
   /** Patients whose care team the person is on, now. */
   patientsOf(principal: Principal): Promise<string[]>;

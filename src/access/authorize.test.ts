@@ -228,3 +228,28 @@ test("a permit cannot be made, copied or minted by others", () => {
   assert.ok(!Permit.is(Object.create(Permit.prototype)));
   assert.throws(() => Permit.check(Object.create(Permit.prototype)), code("permit-ended"));
 });
+
+test("a lease that two hold is ended by the last of them, so one reader cannot cut off another", async (t) => {
+  const { access, ask } = await ward(t);
+  const [first, second] = await Promise.all([access.permit(ask()), access.permit(ask())]);
+  const third = await access.permit(ask());
+  assert.ok(first === second && second === third);
+  access.release(first);
+  access.release(second);
+  assert.ok(third.live);
+  access.release(third);
+  assert.ok(!third.live);
+});
+
+test("a stream that renews at half a life is given a fresh lease, which outlives the old one", async (t) => {
+  const clock = movableClock();
+  const { access, ask } = await ward(t, { clock });
+  const request = ask({ action: "subscribe", leftMs: limits.permitLifeMs * 0.75 });
+  const old = await access.permit(request);
+  clock.advance(limits.permitLifeMs / 2);
+  const fresh = await access.permit(request);
+  assert.notEqual(fresh, old);
+  assert.ok(old.live);
+  access.release(old);
+  assert.ok(fresh.live);
+});

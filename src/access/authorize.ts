@@ -28,6 +28,9 @@ export interface AccessRequest {
   readonly purpose: Purpose;
   readonly categories: readonly Compartment[] | "all";
   readonly action: Action;
+  /** A lease already held is given again only with more than this left to live; a stream that renews
+   * asks for most of a life, so that the new lease outlives the old one. */
+  readonly leftMs?: number;
 }
 
 /** A refusal, as a value. `problem` is all the caller may learn; the audit entry knows the reason. */
@@ -70,13 +73,18 @@ export class Authorizer {
 
   authorize(request: AccessRequest): Promise<Permit | Denial> {
     const key = keyOf(request);
-    const held = this.#leases.find(key);
+    const held = this.#leases.find(key, request.leftMs ?? limits.leaseReuseBeforeEndMs);
     if (held !== undefined) return Promise.resolve(held);
     const asked = this.#asked.get(key);
-    if (asked !== undefined) return asked;
+    if (asked !== undefined) return asked.then((verdict) => this.#share(verdict));
     const answer = this.#ask(key, request).finally(() => this.#asked.delete(key));
     this.#asked.set(key, answer);
     return answer;
+  }
+
+  #share(verdict: Permit | Denial): Permit | Denial {
+    if (!("denied" in verdict)) this.#leases.hold(verdict);
+    return verdict;
   }
 
   async #ask(key: string, request: AccessRequest): Promise<Permit | Denial> {
@@ -150,7 +158,7 @@ export class Authorizer {
   }
 
   release(permit: Permit): void {
-    this.#leases.end(permit, "released");
+    this.#leases.release(permit);
   }
 
   endWhere(isMeant: (permit: Permit) => boolean, why: Ending): void {

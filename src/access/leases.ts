@@ -7,6 +7,8 @@ import type { Ending, MintedPermit, Permit } from "./permit.ts";
 interface Lease extends MintedPermit {
   readonly key: string;
   readonly endsAtMonotonicMs: number;
+  /** Askers that were given it and have not given it back; one of them cannot end it for the others. */
+  holders: number;
 }
 
 const held = gauge("vitalward_permits_held", "permits alive now");
@@ -26,16 +28,31 @@ export class Leases {
     return this.#byPermit.size >= limits.permitsMax;
   }
 
-  /** A live lease for the same question, with some life left. */
-  find(key: string): Permit | undefined {
+  /** A live lease for the same question with more than `leftMs` to live; the asker is a holder of it. */
+  find(key: string, leftMs: number): Permit | undefined {
     const lease = this.#byKey.get(key);
     if (lease === undefined || !lease.permit.live) return undefined;
-    const leftMs = lease.endsAtMonotonicMs - this.#clock.monotonicMs();
-    return leftMs > limits.leaseReuseBeforeEndMs ? lease.permit : undefined;
+    if (lease.endsAtMonotonicMs - this.#clock.monotonicMs() <= leftMs) return undefined;
+    lease.holders += 1;
+    return lease.permit;
+  }
+
+  /** One more asker was given that permit. */
+  hold(permit: Permit): void {
+    const lease = this.#byPermit.get(permit);
+    if (lease !== undefined) lease.holders += 1;
+  }
+
+  /** One holder gives it back; the last one ends it. */
+  release(permit: Permit): void {
+    const lease = this.#byPermit.get(permit);
+    if (lease === undefined) return;
+    lease.holders -= 1;
+    if (lease.holders <= 0) this.#end(lease, "released");
   }
 
   add(key: string, minted: MintedPermit, endsAtMonotonicMs: number): void {
-    const lease = { ...minted, key, endsAtMonotonicMs };
+    const lease = { ...minted, key, endsAtMonotonicMs, holders: 1 };
     this.#byPermit.set(minted.permit, lease);
     this.#byKey.set(key, lease);
     held.set(this.#byPermit.size);

@@ -22,6 +22,8 @@ const CLOSE_BAD_MESSAGE = 1008;
 /** Waveform runs older than this are for the chart, not for the live strip. */
 const WAVE_RECENT_MS = 60_000;
 const SIGNED_EVERY_MS = 5_000;
+/** A renewal at half a life must not be given the lease that it is to replace. */
+const RENEWED_WITH_LEFT_MS = limits.permitLifeMs * 0.75;
 const OPEN = 1;
 
 interface Watched {
@@ -197,6 +199,7 @@ export class LiveLine {
       purpose: "TREAT",
       categories,
       action: "subscribe",
+      leftMs: RENEWED_WITH_LEFT_MS,
     });
     return "denied" in verdict ? undefined : verdict;
   }
