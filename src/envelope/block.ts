@@ -5,7 +5,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
-import { inclusionPath, rootOf, sha256 } from "../transparency/tree.ts";
+import { inclusionPath, rootOf, sha256, sha256Into } from "../transparency/tree.ts";
 import { CborReader, CborWriter } from "./cbor.ts";
 import { certificateHashOf, parseSign1, sign1, verifySign1 } from "./cose.ts";
 import { fromHex, hex } from "./envelope.ts";
@@ -54,19 +54,24 @@ export function leafSalter(saltKey: Uint8Array): (sequence: number) => Uint8Arra
   return (sequence) => {
     inner.writeUIntBE(Math.floor(sequence / 2 ** 32), inner.length - 8, 4);
     inner.writeUIntBE(sequence % 2 ** 32, inner.length - 4, 4);
-    outer.set(sha256(inner), BLOCK_BYTES);
+    sha256Into(inner, outer, BLOCK_BYTES);
     return sha256(outer);
   };
 }
 
+/** 0x00 (RFC 9162 §2.1.1) and the domain. */
+const LEAF_HEAD = Uint8Array.of(0, ...LEAF_DOMAIN);
+/** Where the leaves of small batches are put together. */
+const leafInput = Buffer.alloc(1_024);
+
 /** SHA-256(0x00 | "vitalward/1 leaf" | salt | batch): the leaf's hash in the tree. */
 export function batchLeaf(salt: Uint8Array, batchBytes: Uint8Array): Uint8Array {
-  const input = Buffer.allocUnsafe(1 + LEAF_DOMAIN.length + salt.length + batchBytes.length);
-  input[0] = 0; // RFC 9162 §2.1.1
-  input.set(LEAF_DOMAIN, 1);
-  input.set(salt, 1 + LEAF_DOMAIN.length);
-  input.set(batchBytes, 1 + LEAF_DOMAIN.length + salt.length);
-  return sha256(input);
+  const length = LEAF_HEAD.length + salt.length + batchBytes.length;
+  const input = length <= leafInput.length ? leafInput : Buffer.alloc(length);
+  input.set(LEAF_HEAD);
+  input.set(salt, LEAF_HEAD.length);
+  input.set(batchBytes, LEAF_HEAD.length + salt.length);
+  return sha256(input.subarray(0, length));
 }
 
 /** Root over the leaf hashes, in the order of their numbers. */

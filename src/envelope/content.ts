@@ -96,27 +96,42 @@ function writeGaps(gaps: readonly Gap[]): void {
 /** Decodes what was sealed and refuses every form but the canonical one.
  * @throws Problem "batch-refused". */
 export function decodeContent(bytes: Uint8Array): Content {
+  return readContent(bytes).content;
+}
+
+/** What was read, and the batch's bytes as they came (a view into the input): the decoder refuses
+ * every form but the canonical one, so they are what `encodeBatch` would make. */
+export interface ReadContent {
+  readonly content: Content;
+  batchBytes: Uint8Array | undefined;
+}
+
+/** As `decodeContent`. @throws Problem "batch-refused". */
+export function readContent(bytes: Uint8Array): ReadContent {
   const reader = new CborReader(bytes, "batch-refused");
   let left = reader.map(1, 7);
   reader.expect(LABEL.sequence);
   const content: Content = { sequence: reader.int(1, SEQUENCE_MAX) };
+  const read: ReadContent = { content, batchBytes: undefined };
   let before: number = LABEL.sequence;
   while (--left > 0) {
     const label = reader.int(0, 23);
     if (label <= before) reader.refuse("labels out of order or doubled");
     before = label;
-    decodeField(reader, label, content);
+    decodeField(reader, label, read);
   }
   reader.end();
   if (content.batch !== undefined && content.batch.sequence !== content.sequence) {
     reader.refuse("the batch bears another number than its envelope");
   }
-  return content;
+  return read;
 }
 
-function decodeField(reader: CborReader, label: number, content: Content): void {
+function decodeField(reader: CborReader, label: number, read: ReadContent): void {
+  const { content } = read;
   if (label === LABEL.batch) {
-    content.batch = decodeBatch(reader.byteString(1, limits.batchBytesMax));
+    read.batchBytes = reader.byteString(1, limits.batchBytesMax);
+    content.batch = decodeBatch(read.batchBytes);
   } else if (label === LABEL.saltKey) content.saltKey = reader.byteString(32, 32).slice();
   else if (label === LABEL.block)
     content.block = reader.byteString(1, limits.signedBytesMax).slice();

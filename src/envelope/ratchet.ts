@@ -39,7 +39,7 @@ export function nextChainKey(chainKey: Uint8Array): Uint8Array {
 
 /** Nonce = Context IV XOR Partial IV, the latter one byte here (RFC 9052 §3.1). */
 export function nonceOf(contextIv: Uint8Array, partialIv: number): Uint8Array {
-  const nonce = Uint8Array.from(contextIv);
+  const nonce = new Uint8Array(contextIv);
   const last = nonce.length - 1;
   nonce[last] = nonce[last]! ^ partialIv;
   return nonce;

@@ -8,8 +8,15 @@ import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
 import { sha256 } from "../transparency/tree.ts";
 import { CborReader, CborWriter } from "./cbor.ts";
-import { type Content, decodeContent, encodeContent } from "./content.ts";
-import { fromHex, hex, parseEnvelope, sessionAad, writeEnvelope } from "./envelope.ts";
+import { type Content, encodeContent, type ReadContent, readContent } from "./content.ts";
+import {
+  type EnvelopeParts,
+  fromHex,
+  hex,
+  parseEnvelope,
+  sessionAad,
+  writeEnvelope,
+} from "./envelope.ts";
 import { concat, expand, extract, label } from "./kdf.ts";
 import {
   type DeviceIdentity,
@@ -309,6 +316,7 @@ function refusing<T>(work: () => T): T {
 interface Epoch {
   epoch: number;
   chainKey: Uint8Array;
+  kidBytes: Uint8Array;
   kid: string;
   keys: EpochKeys | undefined;
 }
@@ -325,6 +333,12 @@ interface PlatformState {
   downRoot: Uint8Array;
   /** Hex kids of forgotten epochs, the newest last: those just before the oldest epoch. */
   past: string[];
+}
+
+/** What an envelope held, and its place. */
+export interface OpenedEnvelope extends ReadContent {
+  readonly epoch: number;
+  readonly index: number;
 }
 
 /** Where an envelope belongs in its session, told by its kid alone. */
@@ -349,6 +363,8 @@ export class PlatformSession {
   readonly #chance: Chance;
   readonly #byKid = new Map<string, Epoch>();
   readonly #epochs: Epoch[] = [];
+  /** Found last: nearly always the one that is asked for next. */
+  #latest: Epoch | undefined;
   readonly #past: string[];
   #newestEpoch: number;
   #firstSequence: number | undefined;
@@ -414,10 +430,13 @@ export class PlatformSession {
   /** Finds an envelope's place without opening it; undefined if it is not of this session's window.
    * Nothing is proven by that: only `open` is proof. @throws Problem "envelope-malformed". */
   locate(envelope: Uint8Array): EnvelopePlace | undefined {
-    const parts = parseEnvelope(envelope);
-    const kid = hex(parts.kid);
-    const entry = this.#byKid.get(kid);
-    const back = entry === undefined ? this.#past.lastIndexOf(kid) : 0;
+    return this.place(parseEnvelope(envelope));
+  }
+
+  /** As `locate`, for one taken apart already. */
+  place(parts: EnvelopeParts): EnvelopePlace | undefined {
+    const entry = this.#find(parts.kid);
+    const back = entry === undefined ? this.#past.lastIndexOf(hex(parts.kid)) : 0;
     if (entry === undefined && back < 0) return undefined;
     const epoch = entry?.epoch ?? this.oldestEpoch - this.#past.length + back;
     const offset = epoch * limits.epochEnvelopesMax + parts.partialIv;
@@ -425,13 +444,21 @@ export class PlatformSession {
     return { epoch, index: parts.partialIv, sequence, settled: entry === undefined };
   }
 
-  /** Is this hex kid one of the window's, or of an epoch settled not long ago? */
-  knows(kidHex: string): boolean {
-    return this.#byKid.has(kidHex) || this.#past.includes(kidHex);
+  /** Is this kid one of the window's, or of an epoch settled not long ago? */
+  knows(kid: Uint8Array): boolean {
+    return this.#find(kid) !== undefined || this.#past.includes(hex(kid));
+  }
+
+  #find(kid: Uint8Array): Epoch | undefined {
+    if (this.#latest !== undefined && isSame(this.#latest.kidBytes, kid)) return this.#latest;
+    const found = this.#byKid.get(hex(kid));
+    if (found !== undefined) this.#latest = found;
+    return found;
   }
 
   #add(epoch: number, chainKey: Uint8Array): void {
-    const entry: Epoch = { epoch, chainKey, kid: hex(epochKid(chainKey)), keys: undefined };
+    const kidBytes = epochKid(chainKey);
+    const entry: Epoch = { epoch, chainKey, kidBytes, kid: hex(kidBytes), keys: undefined };
     this.#epochs.push(entry);
     this.#byKid.set(entry.kid, entry);
   }
@@ -446,15 +473,19 @@ export class PlatformSession {
   /** Opens one envelope; order does not matter, and the same one opens again.
    * @throws Problem "envelope-malformed", "envelope-too-large", "envelope-refused" (unknown kid or
    * changed bytes: they look alike), "batch-refused" (opens, but what it holds is not canonical). */
-  open(envelope: Uint8Array): { content: Content; epoch: number; index: number } {
-    const parts = parseEnvelope(envelope);
-    const entry = this.#byKid.get(hex(parts.kid));
+  open(envelope: Uint8Array): OpenedEnvelope {
+    return this.openParts(parseEnvelope(envelope));
+  }
+
+  /** As `open`, for one taken apart already. */
+  openParts(parts: EnvelopeParts): OpenedEnvelope {
+    const entry = this.#find(parts.kid);
     if (entry === undefined || parts.alg !== this.suite.alg) throw new Problem("envelope-refused");
     entry.keys ??= epochKeys(entry.chainKey, this.suite);
     const nonce = nonceOf(entry.keys.contextIv, parts.partialIv);
     const plaintext = this.suite.open(entry.keys.key, nonce, this.#aad, parts.sealed);
     if (plaintext === undefined) throw new Problem("envelope-refused");
-    const content = decodeContent(plaintext);
+    const { content, batchBytes } = readContent(plaintext);
     const { epoch } = entry;
     const first = content.sequence - epoch * limits.epochEnvelopesMax - parts.partialIv;
     if (first < 1 || (this.#firstSequence !== undefined && this.#firstSequence !== first)) {
@@ -466,7 +497,7 @@ export class PlatformSession {
       this.#newestEpoch = epoch;
       this.#extend();
     }
-    return { content, epoch, index: parts.partialIv };
+    return { content, batchBytes, epoch, index: parts.partialIv };
   }
 
   /** Forgets what opens the epochs before the one of `sequence`: call it with the first number that is
@@ -477,6 +508,7 @@ export class PlatformSession {
     const oldest = Math.min(epoch, this.#newestEpoch + 1);
     while (this.#epochs[0]!.epoch < oldest) {
       const gone = this.#epochs.shift()!;
+      if (this.#latest === gone) this.#latest = undefined;
       this.#byKid.delete(gone.kid);
       this.#past.push(gone.kid);
       if (this.#past.length > limits.epochsAheadMax) this.#past.shift();
@@ -540,6 +572,12 @@ export class PlatformSession {
     session.changed = false;
     return session;
   }
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** SHA-256 of an envelope's bytes: two envelopes of one number are the same or a fork. */

@@ -64,8 +64,7 @@ export class SessionBook {
   byKid(deviceId: string, kid: Uint8Array): LiveSession | undefined {
     const sessions = this.#byDevice.get(deviceId);
     if (sessions === undefined) return undefined;
-    const text = hex(kid);
-    for (const session of sessions) if (session.keys.knows(text)) return session;
+    for (const session of sessions) if (session.keys.knows(kid)) return session;
     return undefined;
   }
 

@@ -126,7 +126,7 @@ export class LoopbackPlatform {
   }
 
   #take(bytes: Uint8Array, events: TransportEvents): void {
-    const kid = hex(parseEnvelope(bytes).kid);
+    const { kid } = parseEnvelope(bytes);
     for (const [sessionId, { keys }] of this.sessions) {
       if (!keys.knows(kid)) continue;
       const { content } = keys.open(bytes);
