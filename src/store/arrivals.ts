@@ -3,6 +3,7 @@
  * patient, category and month, envelope by envelope. Merging turns it into series (content.ts).
  */
 import type { Batch, PointColumn, WaveformRun } from "../envelope/batch.ts";
+import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
 import { metricByMdc } from "../vitals/metric.ts";
 import { mark } from "../vitals/quality.ts";
@@ -239,7 +240,7 @@ function readRun(reader: ByteReader, origin: Origin, into: SeriesCollector): voi
   const startMs = origin.clockMs + origin.offsetMs + reader.int();
   const quality = reader.uint();
   const marks = reader.uint();
-  const values = new Int32Array(reader.uint());
+  const values = new Int32Array(reader.count(limits.batchWaveformValuesMax));
   let value = 0;
   for (let i = 0; i < values.length; i++) {
     value += reader.int();

@@ -89,12 +89,18 @@ export function pack(content: Content): Buffer {
 export function unpack(bytes: Uint8Array): Content {
   const [format, compression] = bytes;
   const body = bytes.subarray(2);
-  const plain =
-    compression === ZSTD ? zstdDecompressSync(body, { maxOutputLength: UNPACKED_MAX }) : body;
-  const reader = new ByteReader(plain);
+  const reader = new ByteReader(compression === ZSTD ? inflated(body) : body);
   if (format === FORMAT.points) return readPoints(reader);
   if (format === FORMAT.waveform) return readRunContent(reader);
   throw new Problem("sealed-data-damaged");
+}
+
+function inflated(body: Uint8Array): Buffer {
+  try {
+    return zstdDecompressSync(body, { maxOutputLength: UNPACKED_MAX });
+  } catch (cause) {
+    throw new Problem("sealed-data-damaged", { cause });
+  }
 }
 
 /** Packs a content as segments that are at most full, oldest first. */

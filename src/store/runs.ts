@@ -106,7 +106,7 @@ export function readRunContent(reader: ByteReader): Runs {
   let count = 0;
   for (let left = reader.count(limits.segmentSamplesMax); left > 0; left--) {
     const startMs = beforeMs + reader.int();
-    const length = reader.uint();
+    const length = reader.count(limits.segmentSamplesMax - count);
     beforeMs = Math.ceil(startMs + ((length - 1) * 1_000 * rate.denominator) / rate.numerator);
     count += length;
     lengths.push(length);
