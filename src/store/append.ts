@@ -1,6 +1,7 @@
 /** The store of encrypted series, put together: group commit, merging, reading, live. */
 import type { Clock } from "../clock.ts";
 import type { Database } from "../postgres/database.ts";
+import { Problem } from "../problems.ts";
 import type { Vault } from "../vault/seal.ts";
 import { createCommitter } from "./commit.ts";
 import { latestOf } from "./latest.ts";
@@ -8,6 +9,7 @@ import { createLive } from "./live.ts";
 import { createMergeLoop } from "./merging.ts";
 import type { Reading } from "./plan.ts";
 import { readSeries } from "./read.ts";
+import { reassignDevice } from "./reassign.ts";
 import { rebuild } from "./rebuild.ts";
 import { deletePatientResources } from "./resource-tables.ts";
 import type { CommitHook, Store, StoreCounters } from "./store.ts";
@@ -58,7 +60,15 @@ export function createStore(o: StoreOptions): Store {
     read: (permit, range) => readSeries(reading, permit, range),
     latest: (permit, wanted = {}) => latestOf(reading, permit, wanted.mdcs),
     subscribe: live.subscribe,
-    rebuildBatch: (permit, of) => rebuild(reading, permit, of),
+    async rebuildBatch(permit, { sessionId, sequence }) {
+      const of = { sessionId, fromSequence: sequence, toSequence: sequence };
+      const batch = (await rebuild(reading, permit, of)).get(sequence);
+      if (!batch) throw new Problem("not-found");
+      return batch;
+    },
+    rebuildBatches: (permit, of) => rebuild(reading, permit, of),
+    reassign: (wrong, right, what) =>
+      reassignDevice({ ...reading, committer, counters, merging }, wrong, right, what),
     async erasePatient(patientId) {
       vault.destroyPatient(patientId);
       await committer.exclusive(async () => {

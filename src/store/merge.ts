@@ -147,7 +147,7 @@ export async function mergeInto(
   };
 }
 
-function sealDirectory(
+export function sealDirectory(
   vault: Vault,
   name: LaneName,
   version: number,
@@ -240,7 +240,7 @@ function absorb(groups: readonly Item[][]): Item[][] {
 }
 
 /** Commits between two group commits, so that the manifest moves one step at a time. */
-async function commitMerge(o: Merging, lane: Lane, write: MergeWrite): Promise<void> {
+export async function commitMerge(o: Merging, lane: Lane, write: MergeWrite): Promise<void> {
   const { name } = lane;
   await o.committer.exclusive(async () => {
     try {

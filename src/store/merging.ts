@@ -3,6 +3,7 @@ import type { Permit } from "../access/permit.ts";
 import type { Clock } from "../clock.ts";
 import { diagnostics } from "../diagnostics.ts";
 import { limits } from "../limits.ts";
+import { unavailable } from "../postgres/pool.ts";
 import { Problem } from "../problems.ts";
 import type { Category } from "../vitals/metric.ts";
 import type { Lane } from "./commit.ts";
@@ -75,13 +76,17 @@ export function createMergeLoop(o: Merging & { readonly clock: Clock }): MergeLo
   return {
     mergePatient: (permit, all) =>
       inTurn(async () => {
-        await loadWaiting(permit.patientId);
-        let merged = 0;
-        for (const lane of [...o.committer.lanes.values()]) {
-          if (lane.name.patientId !== permit.patientId) continue;
-          if (all || isDue(o.clock, lane)) merged += await mergeAll(o, permit, lane);
+        try {
+          await loadWaiting(permit.patientId);
+          let merged = 0;
+          for (const lane of [...o.committer.lanes.values()]) {
+            if (lane.name.patientId !== permit.patientId) continue;
+            if (all || isDue(o.clock, lane)) merged += await mergeAll(o, permit, lane);
+          }
+          return merged;
+        } catch (error) {
+          throw unavailable(error) ?? error;
         }
-        return merged;
       }),
     start(permitFor) {
       let isLoaded = false;

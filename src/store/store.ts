@@ -38,6 +38,13 @@ export interface ReassignRange {
   readonly toMs: number;
 }
 
+/** Numbers of one session, both ends included. */
+export interface BatchRange {
+  readonly sessionId: string;
+  readonly fromSequence: number;
+  readonly toSequence: number;
+}
+
 /** Samples that were just committed, as far as the permit covers them. */
 export type LiveListener = (chunks: readonly SeriesChunk[], patientId: string) => void;
 
@@ -62,6 +69,18 @@ export interface Store {
     permit: Permit,
     of: { readonly sessionId: string; readonly sequence: number },
   ): Promise<Batch>;
+  /** Many at once, by number, at little more than the price of one. Numbers without samples, or of
+   * which not everything is here and covered by the permit, are left out. */
+  rebuildBatches(permit: Permit, of: BatchRange): Promise<Map<number, Batch>>;
+  /** Reseals the envelopes of one device that have a sample in the range under the right patient;
+   * the old ones stay, marked entered-in-error. May be run again after a crash.
+   * @param wrong a maintenance permit for the patient it was stored for.
+   * @param right one for the patient it belongs to. */
+  reassign(
+    wrong: Permit,
+    right: Permit,
+    what: ReassignRange,
+  ): Promise<{ readonly envelopes: number }>;
   /** Destroys the patient's keys, then deletes the rows. */
   erasePatient(patientId: string): Promise<void>;
   /** Starts merging in the background; each patient's turn asks for a maintenance permit. */
