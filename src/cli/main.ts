@@ -18,14 +18,14 @@ const program = new Command("vitalward")
     `
 Exit codes: 0 done, 1 failed, 2 wrong usage, ${EXIT_REFUSED} refused to start (one sentence says why).
 Settings are environment variables; docs/administrator.md lists them.`,
-  )
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  );
 
 program.addCommand(serveCommand());
 program.addCommand(deviceCommand());
 program.addCommand(tokenCommand());
 program.addCommand(exportCommand());
 program.addCommand(conformanceCommand());
+useExitCodes(program);
 
 try {
   await program.parseAsync();
@@ -39,4 +39,10 @@ try {
   } else {
     throw error;
   }
+}
+
+/** Wrong usage of any command, at any depth, ends with 2. */
+function useExitCodes(command: Command): void {
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  for (const subcommand of command.commands) useExitCodes(subcommand);
 }

@@ -1,8 +1,7 @@
 /** Judges one sealed envelope and keeps it: session → decrypt → number unseen? → plausibility → commit. */
 import { diagnostics } from "../diagnostics.ts";
-import { encodeBatch } from "../envelope/batch.ts";
 import { batchLeaf, leafSalt } from "../envelope/block.ts";
-import type { Content } from "../envelope/content.ts";
+import type { ReadContent } from "../envelope/content.ts";
 import { parseEnvelope } from "../envelope/envelope.ts";
 import { envelopeHash } from "../envelope/session.ts";
 import { limits } from "../limits.ts";
@@ -35,6 +34,8 @@ export interface EnvelopeJudgeOptions {
   readonly events: SecurityEvents;
 }
 
+type Done = (verdict: EnvelopeVerdict) => void;
+
 const NO_SAMPLES = { clockMs: 0, offsetMs: 0, points: [], waveforms: [] };
 
 export class EnvelopeJudge {
@@ -44,30 +45,48 @@ export class EnvelopeJudge {
     this.#o = o;
   }
 
-  async judge(arrival: Arrival, bytes: Uint8Array): Promise<EnvelopeVerdict> {
+  /** Answers by `done`, once, after the durable commit; it must not throw. What is usual needs no
+   * promise on its way to the commit: there are tens of thousands a second. */
+  judge(arrival: Arrival, bytes: Uint8Array, done: Done): void {
     let session: LiveSession | undefined;
+    let verdict: EnvelopeVerdict | Promise<EnvelopeVerdict> | undefined;
     try {
-      const { kid } = parseEnvelope(bytes);
-      session = this.#o.book.byKid(arrival.deviceId, kid);
-      if (session === undefined) return refused("envelope-refused");
-      if (session.keys.oldestEpoch > 0) {
-        const place = session.keys.locate(bytes);
-        if (place?.settled) return await this.#settled(session, place.sequence, bytes);
+      const parts = parseEnvelope(bytes);
+      session = this.#o.book.byKid(arrival.deviceId, parts.kid);
+      const place = session && session.keys.oldestEpoch > 0 && session.keys.place(parts);
+      if (session === undefined) verdict = refused("envelope-refused");
+      else if (place && place.settled) verdict = this.#settled(session, place.sequence, bytes);
+      else {
+        const read = session.keys.openParts(parts);
+        session.firstNumber ??= session.keys.firstSequence;
+        session.reply = undefined;
+        const hash = envelopeHash(bytes);
+        verdict = isUsual(session, read)
+          ? this.#keep(arrival, session, read, hash, false, done)
+          : this.#numbered(arrival, session, read, hash);
       }
-      const { content } = session.keys.open(bytes);
-      session.firstNumber ??= session.keys.firstSequence;
-      session.reply = undefined;
-      return await this.#numbered(arrival, session, content, envelopeHash(bytes));
     } catch (error) {
-      if (!(error instanceof Problem)) {
-        diagnostics.error({ err: error }, "an envelope could not be judged");
-        return refused("internal-fault", session);
-      }
-      if (session && error.code === "batch-refused") {
-        return this.#refuseForGood(arrival, session, bytes, error.code);
-      }
-      return refused(error.code, session);
+      verdict = this.#failed(arrival, session, bytes, error);
     }
+    if (verdict instanceof Promise) {
+      verdict.catch((error) => this.#failed(arrival, session, bytes, error)).then(done);
+    } else if (verdict) done(verdict);
+  }
+
+  #failed(
+    arrival: Arrival,
+    session: LiveSession | undefined,
+    bytes: Uint8Array,
+    error: unknown,
+  ): EnvelopeVerdict | Promise<EnvelopeVerdict> {
+    if (!(error instanceof Problem)) {
+      diagnostics.error({ err: error }, "an envelope could not be judged");
+      return refused("internal-fault", session);
+    }
+    if (session && error.code === "batch-refused") {
+      return this.#refuseForGood(arrival, session, bytes, error.code);
+    }
+    return refused(error.code, session);
   }
 
   /** Its key is forgotten, so it was settled: it can only be a repetition, or nothing of ours. */
@@ -88,38 +107,45 @@ export class EnvelopeJudge {
   async #numbered(
     arrival: Arrival,
     session: LiveSession,
-    content: Content,
+    read: ReadContent,
     hash: Uint8Array,
   ): Promise<EnvelopeVerdict> {
-    const number = content.sequence;
+    const number = read.content.sequence;
+    const keep = (isFork: boolean) =>
+      new Promise<EnvelopeVerdict>((resolve) => {
+        const verdict = this.#keep(arrival, session, read, hash, isFork, resolve);
+        if (verdict) resolve(verdict);
+      });
     if (session.needsPage(number)) await this.#o.book.ensurePage(session, number);
     const short = hash.subarray(0, HASH_BYTES);
     const flying = session.inFlight.get(number);
     if (flying) {
       const isSame = Buffer.compare(flying.envelopeHash, hash) === 0;
       // The first one's end may be unknown just now: then nobody may say "kept" yet.
-      if (!(await flying.settled)) return refused("storage-unavailable", session);
-      return isSame
-        ? { outcome: "duplicate", session }
-        : this.#keep(arrival, session, content, hash, true);
+      if (!(await flying.outcome())) return refused("storage-unavailable", session);
+      return isSame ? { outcome: "duplicate", session } : keep(true);
     }
-    if (!session.ranges.has(number)) return this.#keep(arrival, session, content, hash, false);
+    if (!session.ranges.has(number)) return keep(false);
     if (session.pages.hasHash(number, short)) return { outcome: "duplicate", session };
     const refusal = session.refused.find((one) => one.sequence === number);
     if (refusal) return refused(refusal.problem, session);
     const { deviceId, sessionId } = session;
     const known = await isKnownFork(this.#o.database, { deviceId, sessionId, number, hash: short });
     if (known) return { outcome: "duplicate", session };
-    return this.#keep(arrival, session, content, hash, true);
+    return keep(true);
   }
 
-  async #keep(
+  /** Sends it to the commit, after which `done` is told.
+   * @returns a verdict where there is no commit; then `done` is not called. */
+  #keep(
     arrival: Arrival,
     session: LiveSession,
-    content: Content,
+    read: ReadContent,
     hash: Uint8Array,
     isFork: boolean,
-  ): Promise<EnvelopeVerdict> {
+    done: Done,
+  ): EnvelopeVerdict | undefined {
+    const { content } = read;
     if (session.inFlight.size >= limits.deviceInFlightMax) return refused("rate-limited", session);
     const { deviceId, sessionId } = session;
     if (isFork) {
@@ -153,20 +179,21 @@ export class EnvelopeJudge {
       envelopeHash: hash,
       fork: isFork,
       block: content.block && this.#o.blocks.judge(session, content.block),
-      leaf: isFork ? undefined : this.#leaf(session, content),
+      leaf: isFork ? undefined : this.#leaf(session, read),
     });
     if (content.batch) session.patientId = owner.patientId;
     const bringsSalt = content.saltKey !== undefined && session.saltKey === undefined && !isFork;
-    const problem = await (bringsSalt
-      ? this.#commitWithSalt(session, content.saltKey as Uint8Array, pending)
-      : this.#o.committer.commit(pending));
-    if (problem) return refused(problem, session);
-    return { outcome: "admitted", session };
+    const committed = (problem: ProblemCode | undefined) =>
+      done(problem ? refused(problem, session) : { outcome: "admitted", session });
+    if (bringsSalt)
+      this.#commitWithSalt(session, content.saltKey as Uint8Array, pending, committed);
+    else this.#o.committer.commit(pending, committed);
+    return undefined;
   }
 
   #ownerOf(
     deviceId: string,
-    content: Content,
+    content: ReadContent["content"],
     span: { readonly fromMs: number; readonly toMs: number },
   ) {
     const owner = ownerOf((atMs) => this.#o.registry.patientOf(deviceId, atMs), span);
@@ -175,13 +202,13 @@ export class EnvelopeJudge {
     return { patientId: this.#o.database.tenantId, isDoubtful: false };
   }
 
-  #leaf(session: LiveSession, content: Content): Uint8Array | undefined {
-    const { batch, sequence } = content;
-    if (batch === undefined) return undefined;
-    if (session.saltOf) return batchLeaf(session.saltOf(sequence), encodeBatch(batch));
-    if (content.saltKey) return batchLeaf(leafSalt(content.saltKey, sequence), encodeBatch(batch));
+  #leaf(session: LiveSession, { content, batchBytes }: ReadContent): Uint8Array | undefined {
+    const { saltKey, sequence } = content;
+    if (batchBytes === undefined) return undefined;
+    if (session.saltOf) return batchLeaf(session.saltOf(sequence), batchBytes);
+    if (saltKey) return batchLeaf(leafSalt(saltKey, sequence), batchBytes);
     if (session.unsalted.size < limits.unsaltedBatchesMax) {
-      session.unsalted.set(sequence, encodeBatch(batch));
+      session.unsalted.set(sequence, new Uint8Array(batchBytes));
     }
     return undefined;
   }
@@ -191,19 +218,19 @@ export class EnvelopeJudge {
     session: LiveSession,
     saltKey: Uint8Array,
     pending: Pending,
-  ): Promise<ProblemCode | undefined> {
+    done: (problem: ProblemCode | undefined) => void,
+  ): void {
     // Held like any number under way, so that a repetition waits for both steps.
     session.inFlight.set(pending.number, pending);
-    const outcome = this.#learnSalt(session, saltKey).then(
-      () => this.#o.committer.commit(pending),
+    this.#learnSalt(session, saltKey).then(
+      () => this.#o.committer.commit(pending, done),
       (error: unknown) => {
         diagnostics.warn({ err: error }, "a salt key could not be kept");
         session.inFlight.delete(pending.number);
-        return "storage-unavailable" as const;
+        pending.settle(false);
+        done("storage-unavailable");
       },
     );
-    pending.settled = outcome.then((problem) => problem === undefined);
-    return outcome;
   }
 
   async #learnSalt(session: LiveSession, saltKey: Uint8Array): Promise<void> {
@@ -251,6 +278,14 @@ export class EnvelopeJudge {
     session.dirty = true;
     return refused(problem, session);
   }
+}
+
+/** Nothing of that number came before, and nothing must be read from the database to know it. */
+function isUsual(session: LiveSession, { content }: ReadContent): boolean {
+  const { sequence } = content;
+  return (
+    !session.inFlight.has(sequence) && !session.ranges.has(sequence) && !session.needsPage(sequence)
+  );
 }
 
 function noTime(receivedMs: number) {

@@ -34,7 +34,7 @@ import { currentEpoch, rememberEntry } from "./restore.ts";
 import { SessionBook } from "./session-book.ts";
 import { Sweeper } from "./sweep.ts";
 import { type IngestDatabase, sessionRow } from "./tables.ts";
-import { type Admit, type Arrival, mayRetry, type Verdict } from "./verdict.ts";
+import { type Admit, type AdmitThen, type Arrival, mayRetry, type Verdict } from "./verdict.ts";
 
 export interface AdmissionOptions {
   readonly database: IngestDatabase;
@@ -51,6 +51,8 @@ export interface AdmissionOptions {
 
 export interface Admission {
   readonly admit: Admit;
+  /** The same, answered by a call. */
+  readonly admitThen: AdmitThen;
   /** Every door says here how it reaches its devices. */
   onDownlink(send: SendDownlink): void;
   /** Fresh signed prekeys (CBOR sequence; may be empty), for an enrolment or a contact. */
@@ -162,7 +164,8 @@ export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
     await chains.idle();
   };
   return {
-    admit: (arrival) => admit(parts, arrival),
+    admit: (arrival) => new Promise((resolve) => admitThen(parts, arrival, resolve)),
+    admitThen: (arrival, answer) => admitThen(parts, arrival, answer),
     onDownlink: (send) => receipts.onDownlink(send),
     prekeysFor: (deviceId) => prekeys.handOut(deviceId),
     proofOf: (permit, of) => proofOf(parts, permit, of),
@@ -183,53 +186,81 @@ export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
   };
 }
 
-async function admit(parts: Parts, arrival: Arrival): Promise<Verdict> {
-  const { clock, registry, rates, events } = parts;
-  const startMs = clock.monotonicMs();
-  const refuse = (problem: ProblemCode): Verdict => {
-    noteRefusal(events, arrival, problem);
-    return { outcome: "refused", problem, downlink: [] };
-  };
+function admitThen(parts: Parts, arrival: Arrival, answer: (verdict: Verdict) => void): void {
+  const startMs = parts.clock.monotonicMs();
+  const items = itemsOf(parts, arrival, startMs);
+  if (typeof items === "string") {
+    noteRefusal(parts.events, arrival, items);
+    answer({ outcome: "refused", problem: items, downlink: [] });
+    return;
+  }
+  const [first] = items;
+  if (items.length === 1 && first?.kind === "envelope") {
+    parts.judge.judge(arrival, first.bytes, (verdict) =>
+      answer(concluded(parts, arrival, startMs, [verdict])),
+    );
+    return;
+  }
+  judgeInTurn(parts, arrival, items).then(
+    (verdicts) => answer(concluded(parts, arrival, startMs, verdicts)),
+    (error) => {
+      diagnostics.error({ err: error }, "an arrival could not be judged");
+      answer({ outcome: "refused", problem: "internal-fault", downlink: [] });
+    },
+  );
+}
+
+/** What is asked before anything is opened. @returns its items, or why none is looked at. */
+function itemsOf(parts: Parts, arrival: Arrival, nowMs: number): PayloadItem[] | ProblemCode {
+  const { registry, rates } = parts;
   const { deviceId, bytes } = arrival;
-  if (bytes.length > limits.arrivalBytesMax) return refuse("envelope-too-large");
-  const barred = barredBy(registry, arrival, clock.nowMs());
-  if (barred) return refuse(barred);
-  if (!rates.allow(deviceId, 1, bytes.length)) return refuse("rate-limited");
+  if (bytes.length > limits.arrivalBytesMax) return "envelope-too-large";
+  const barred = barredBy(registry, arrival);
+  if (barred) return barred;
+  if (!rates.allow(deviceId, 1, bytes.length, nowMs)) return "rate-limited";
   let items: PayloadItem[];
   try {
     items = splitPayload(bytes);
   } catch (error) {
-    if (error instanceof Problem) return refuse(error.code);
+    if (error instanceof Problem) return error.code;
     throw error;
   }
-  if (items.length === 0) return refuse("envelope-malformed");
-  if (items.length > 1 && !rates.allow(deviceId, items.length - 1, 0)) {
-    return refuse("rate-limited");
-  }
-  const verdicts = await judgeInTurn(parts, arrival, items);
-  for (const verdict of verdicts) {
-    if (verdict.problem) noteRefusal(events, arrival, verdict.problem, verdict.session);
-    else if (verdict.outcome === "duplicate") envelopes.inc({ outcome: "duplicate" });
-  }
-  latency.observe((clock.monotonicMs() - startMs) / 1_000);
-  return answer(arrival, verdicts, parts);
+  if (items.length === 0) return "envelope-malformed";
+  if (items.length === 1 || rates.allow(deviceId, items.length - 1, 0, nowMs)) return items;
+  return "rate-limited";
 }
 
-async function judgeItem(parts: Parts, arrival: Arrival, item: PayloadItem): Promise<ItemVerdict> {
-  if (item.kind === "envelope") return parts.judge.judge(arrival, item.bytes);
+/** Counts what became of an arrival. @returns the one verdict on all of it. */
+function concluded(
+  parts: Parts,
+  arrival: Arrival,
+  startMs: number,
+  verdicts: readonly ItemVerdict[],
+): Verdict {
+  for (const verdict of verdicts) {
+    if (verdict.problem) noteRefusal(parts.events, arrival, verdict.problem, verdict.session);
+    else if (verdict.outcome === "duplicate") envelopes.inc({ outcome: "duplicate" });
+  }
+  latency.observe((parts.clock.monotonicMs() - startMs) / 1_000);
+  return verdictOf(arrival, verdicts, parts);
+}
+
+function judgeItem(parts: Parts, arrival: Arrival, item: PayloadItem): Promise<ItemVerdict> {
+  if (item.kind === "envelope") {
+    return new Promise((resolve) => parts.judge.judge(arrival, item.bytes, resolve));
+  }
   if (item.kind === "opening") return parts.openings.judge(arrival.deviceId, item.bytes);
-  return { outcome: "refused", problem: "envelope-malformed" };
+  return Promise.resolve({ outcome: "refused", problem: "envelope-malformed" });
 }
 
 /** May the holder of this certificate speak now? The door asked once, when it connected. */
 function barredBy(
   registry: Pick<Registry, "certificate" | "device">,
   arrival: Arrival,
-  nowMs: number,
 ): ProblemCode | undefined {
   const certificate = registry.certificate(arrival.certificateHash);
   if (certificate?.deviceId !== arrival.deviceId) return "certificate-unknown";
-  if (nowMs >= certificate.notAfterMs) return "certificate-expired";
+  if (arrival.receivedMs >= certificate.notAfterMs) return "certificate-expired";
   const state = registry.device(arrival.deviceId)?.state;
   if (state === "suspended") return "device-suspended";
   if (state === "revoked") return "device-revoked";
@@ -242,8 +273,6 @@ async function judgeInTurn(
   arrival: Arrival,
   items: readonly PayloadItem[],
 ): Promise<ItemVerdict[]> {
-  const [first] = items;
-  if (items.length === 1 && first) return [await judgeItem(parts, arrival, first)];
   const under: Promise<ItemVerdict>[] = [];
   for (const item of items) {
     const verdict = judgeItem(parts, arrival, item);
@@ -286,7 +315,7 @@ function sampleCount(pending: Pending): number {
 }
 
 /** One verdict for the arrival: what must be sent again outweighs what is final. */
-function answer(
+function verdictOf(
   arrival: Arrival,
   verdicts: readonly ItemVerdict[],
   o: { receipts: ReceiptDesk; book: SessionBook },

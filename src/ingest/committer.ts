@@ -58,19 +58,30 @@ export class Committer {
     this.#timer.unref();
   }
 
-  /** Commits one envelope. @returns why not, or undefined after the durable commit. */
-  commit(pending: Pending): Promise<ProblemCode | undefined> {
+  /** Commits one envelope. @param done is told why not, or undefined after the durable commit; it
+   * must not throw. */
+  commit(pending: Pending, done: (problem: ProblemCode | undefined) => void): void {
     const { session, number } = pending;
     if (!pending.fork) session.inFlight.set(number, pending);
-    const outcome = this.#o.store.append(pending).then(
-      () => {
-        this.#apply(pending);
-        return undefined;
-      },
-      (error: unknown) => this.#failed(pending, error),
+    const settled = (problem: ProblemCode | undefined) => {
+      pending.settle(problem === undefined);
+      done(problem);
+    };
+    this.#o.store.append(pending).then(
+      () => settled(this.#followUp(pending)),
+      (error: unknown) => settled(this.#failed(pending, error)),
     );
-    pending.settled = outcome.then((problem) => problem === undefined);
-    return outcome;
+  }
+
+  /** It is committed, whatever follows from it. */
+  #followUp(pending: Pending): ProblemCode | undefined {
+    try {
+      this.#apply(pending);
+      return undefined;
+    } catch (error) {
+      diagnostics.error({ err: error }, "an envelope's commit could not be followed up");
+      return "internal-fault";
+    }
   }
 
   /** Whether numbers are held until the database says what became of them. */

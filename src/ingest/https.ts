@@ -50,6 +50,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Set by the door for every route but enrolment. */
     peer: Peer | undefined;
+    /** Set once admission has answered. */
+    judged: boolean;
   }
 }
 
@@ -60,6 +62,7 @@ export async function createDeviceDoor(o: DeviceDoorOptions): Promise<DeviceDoor
   const pace = new DevicePace(() => o.clock.monotonicMs());
   installAnswers(app);
   app.decorateRequest("peer", undefined);
+  app.decorateRequest("judged", false);
   app.addHook("onRequest", async (request) => {
     if (pathOf(request) === enrolmentPath) return;
     const peer = await authenticatePeer(request.raw.socket as TLSSocket, o.authenticate);
@@ -68,7 +71,10 @@ export async function createDeviceDoor(o: DeviceDoorOptions): Promise<DeviceDoor
     connections.add(peer.deviceId, request.raw.socket);
   });
   app.addHook("onError", async (request, _reply, error) => {
-    if (error instanceof Problem) o.onRefusal?.(error.code, request.peer?.deviceId);
+    // What admission refused, it has recorded.
+    if (error instanceof Problem && !request.judged) {
+      o.onRefusal?.(error.code, request.peer?.deviceId);
+    }
   });
   app.addContentTypeParser(takenTypes, { parseAs: "buffer" }, (_request, body, done) => {
     done(null, body);
@@ -151,6 +157,7 @@ async function admitBody(
   pace.waitMs(deviceId, bytes.length);
   const receivedMs = o.clock.nowMs();
   const verdict = await o.admit({ door: "https", deviceId, certificateHash, bytes, receivedMs });
+  request.judged = true;
   if (verdict.outcome === "refused") {
     // The receipt that names a permanent refusal waits for the device's next question.
     for (const item of verdict.downlink) mailbox.put(deviceId, item);

@@ -19,8 +19,8 @@ export class Pending implements AdmittedEnvelope {
   leaf: Uint8Array | undefined;
   /** Its journal entry, once the store took it into a transaction. */
   entry: number | undefined;
-  /** True after the commit, false if it never will be; undefined while nobody knows. */
-  settled: Promise<boolean>;
+  /** Repetitions that came meanwhile and wait for the outcome. */
+  #waiting: ((isKept: boolean) => void)[] | undefined;
 
   constructor(o: {
     session: LiveSession;
@@ -45,7 +45,21 @@ export class Pending implements AdmittedEnvelope {
     this.block = o.block;
     this.leaf = o.leaf;
     this.entry = undefined;
-    this.settled = Promise.resolve(false);
+    this.#waiting = undefined;
+  }
+
+  /** Tells those who wait: committed, or not kept as far as anybody can say now. */
+  settle(isKept: boolean): void {
+    for (const waiting of this.#waiting ?? []) waiting(isKept);
+    this.#waiting = undefined;
+  }
+
+  /** Resolves with the outcome of the commit under way. */
+  outcome(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#waiting ??= [];
+      this.#waiting.push(resolve);
+    });
   }
 
   get deviceId(): string {

@@ -9,8 +9,10 @@ interface Bucket {
 }
 
 export interface DeviceRates {
-  /** Takes from the device's buckets, or takes nothing. @returns false: not now. */
-  allow(deviceId: string, envelopes: number, bytes: number): boolean;
+  /** Takes from the device's buckets, or takes nothing.
+   * @param nowMs monotonic, where the caller has just asked for it.
+   * @returns false: not now. */
+  allow(deviceId: string, envelopes: number, bytes: number, nowMs?: number): boolean;
   /** The same for one session opening. */
   allowOpening(deviceId: string): boolean;
 }
@@ -21,8 +23,7 @@ const HOUR_MS = 3_600_000;
 export function createDeviceRates(monotonicMs: () => number): DeviceRates {
   const buckets = new Map<string, Bucket>();
 
-  const bucketOf = (deviceId: string): Bucket => {
-    const nowMs = monotonicMs();
+  const bucketOf = (deviceId: string, nowMs = monotonicMs()): Bucket => {
     let bucket = buckets.get(deviceId);
     if (bucket === undefined) {
       if (buckets.size >= limits.devicesMax) buckets.delete(buckets.keys().next().value as string);
@@ -53,8 +54,8 @@ export function createDeviceRates(monotonicMs: () => number): DeviceRates {
   };
 
   return {
-    allow(deviceId, envelopes, bytes) {
-      const bucket = bucketOf(deviceId);
+    allow(deviceId, envelopes, bytes, nowMs) {
+      const bucket = bucketOf(deviceId, nowMs);
       if (bucket.envelopes < envelopes || bucket.bytes < bytes) return false;
       bucket.envelopes -= envelopes;
       bucket.bytes -= bytes;

@@ -26,6 +26,10 @@ export interface Verdict {
 /** Judges an arrival and keeps it. Resolves after the durable commit; never throws a refusal. */
 export type Admit = (arrival: Arrival) => Promise<Verdict>;
 
+/** As `Admit`, answered once by a call: a door of many small messages saves what promises cost.
+ * `answer` must not throw. */
+export type AdmitThen = (arrival: Arrival, answer: (verdict: Verdict) => void) => void;
+
 /** Refusals after which the same bytes may be admitted later, so the door must not acknowledge. */
 const passing: ReadonlySet<ProblemCode | undefined> = new Set<ProblemCode>([
   "storage-unavailable",

@@ -73,7 +73,7 @@ export class Client {
   /** Ends the connection and says why where the protocol can (MQTT 5 §3.14; 3.1.1 closes in silence). */
   end(problem: ProblemCode): void {
     if (this.#phase === "closed") return;
-    this.#parts.role.refused(problem, this.identity?.deviceId);
+    if (problem !== "door-closing") this.#parts.role.refused(problem, this.identity?.deviceId);
     const speaks = this.#phase === "open" && this.version === 5;
     const words = speaks ? encodeDisconnect(disconnectReasonOf(problem)) : undefined;
     this.channel.end(words);

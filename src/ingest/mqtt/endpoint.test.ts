@@ -430,7 +430,7 @@ test("a door that is full takes nobody more; one that closes says so", async (t)
   const closing = bed.door.close();
   assert.equal((await client.nextOf(14)).body[0], 0x8b);
   await closing;
-  assert.equal(bed.refusals.at(-1), "door-closing");
+  assert.ok(!bed.refusals.includes("door-closing"), "closing is no device's fault");
 });
 
 test("TLS 1.2 is not spoken", async (t) => {

@@ -25,7 +25,7 @@ export interface MqttEndpointOptions {
   readonly authenticate: Authenticate;
   readonly admit: Admit;
   readonly clock: Clock;
-  /** Each refusal, for counters and security events. */
+  /** Each refusal of the door's own, for counters and security events; admission records its own. */
   readonly onRefusal?: (problem: ProblemCode, deviceId: string | undefined) => void;
   /** Departures from the defaults, for tests and small machines. */
   readonly settings?: Partial<Settings>;
@@ -126,7 +126,6 @@ class DeviceRole implements Role {
     });
     for (const bytes of verdict.downlink) this.send(deviceId, bytes);
     if (verdict.outcome !== "refused") return undefined;
-    if (verdict.problem) this.refused(verdict.problem, deviceId);
     return mayRetry(verdict.problem) ? verdict.problem : undefined;
   }
 
