@@ -61,6 +61,7 @@ export function Shell(props: { person: Signed["person"]; signOut: () => void }) 
             <LineState />
             <button type="button" className="find" onClick={() => setFinding(true)}>
               {t("nav.findShort")}
+              {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a kbd takes no focus */}
               <kbd aria-hidden="true">Ctrl K</kbd>
             </button>
             <PersonMenu {...props} />
