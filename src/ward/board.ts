@@ -23,9 +23,10 @@ export interface WardParts {
   readonly clock: Clock;
 }
 
-/** What the board and the trends show; a waveform has a permit of its own. */
+/** What the board shows. Of waveforms only that they come: a patient with an ECG alone is not silent. */
 export const BOARD_COMPARTMENTS = [
   "vital-signs",
+  "waveform",
   "laboratory",
   "activity",
   "medication",
@@ -101,7 +102,7 @@ export async function patientOf(
     principal,
     patientId,
     purpose: "TREAT",
-    categories: ["demographics", "waveform", ...BOARD_COMPARTMENTS],
+    categories: ["demographics", ...BOARD_COMPARTMENTS],
     action: "read",
   });
   try {

@@ -40,6 +40,7 @@ export const en = {
     patient: "Bed, patient",
     device: "Newest, device",
     noData: "no data",
+    waveformOnly: "waveform live",
     notMeasured: "not measured",
     sparkLabel: "{{metric}}, last hour: lowest {{low}}, highest {{high}} {{unit}}",
     sparkEmpty: "{{metric}}: nothing in the last hour",

@@ -5,7 +5,7 @@ import { useSettings } from "../look/settings.tsx";
 import { type Current, currentOf } from "../reading/current.ts";
 import type { Column } from "../reading/groups.ts";
 import { referenceOf, standing } from "../reading/reference.ts";
-import { shownValue, unitOf, valueText } from "../reading/units.ts";
+import { pressureText, shownValue, unitOf, valueText } from "../reading/units.ts";
 import { number } from "../time/format.ts";
 import "./cell.css";
 import { Spark } from "./Spark.tsx";
@@ -89,9 +89,8 @@ function CellNote(props: { current: Current; nowMs: number }) {
   const notes = knownAgainst(t, reading.quality, reading.marks);
   if (freshness === "stale") notes.unshift(t("ward.staleSince", { age }));
   else if (props.nowMs - reading.timeMs > AGE_SHOWN_MS) notes.unshift(age);
-  if (props.current.mean) {
-    notes.push(t("metric.mean", { value: props.current.mean.mantissa }));
-  }
+  const mean = useMeanText(props.current);
+  if (mean !== undefined) notes.push(t("metric.mean", { value: mean }));
   return <span className="cell-note numbers">{notes.join(" · ")}</span>;
 }
 
@@ -121,11 +120,16 @@ export function StandingArrow(props: { current: Current; standing: ReturnType<ty
 export function useReadingText(current: Current): { value: string; unit: string } {
   const { preferences, style } = useSettings();
   const { metric, reading, diastolic } = current;
-  const value = valueText(metric, reading.mantissa, reading.exponent, preferences, style);
+  const parts = diastolic ? [reading, diastolic] : [reading];
   return {
-    value: diastolic ? `${value}/${number(diastolic.mantissa, 0, style)}` : value,
+    value: pressureText(metric, parts, preferences, style),
     unit: metric.kind === "event" ? "" : unitOf(metric, preferences),
   };
+}
+
+function useMeanText({ metric, mean }: Current): string | undefined {
+  const { preferences, style } = useSettings();
+  return mean && valueText(metric, mean.mantissa, mean.exponent, preferences, style);
 }
 
 function useSparkLabel(

@@ -53,17 +53,27 @@ function partners(patient: LivePatient, column: Column, metric: Metric, reading:
   return { ...(diastolic && { diastolic }), ...(mean && { mean }) };
 }
 
-/** Newest reading of the patient, whatever it measures. */
+/** Newest word from the patient: a reading, or a device that sends a waveform only. */
 export function newestMs(patient: LivePatient): number | undefined {
-  let newest: number | undefined;
+  let newest = liveWaveformMs(patient);
   for (const reading of patient.latest.values()) {
     if (newest === undefined || reading.timeMs > newest) newest = reading.timeMs;
   }
   return newest;
 }
 
+/** When a connected device was last heard, of a patient whose waveforms come; undefined when none do. */
+export function liveWaveformMs(patient: LivePatient): number | undefined {
+  if (patient.facts.waveforms.length === 0) return undefined;
+  const heard = patient.devices
+    .filter((device) => device.noConnectionSinceMs === null && device.lastSeenMs !== null)
+    .map((device) => device.lastSeenMs ?? 0);
+  return heard.length === 0 ? undefined : Math.max(...heard);
+}
+
 /** True when nothing of the patient is current: first of all someone looks there. */
 export function isSilent(patient: LivePatient, columns: readonly Column[], nowMs: number): boolean {
+  if (liveWaveformMs(patient) !== undefined) return false;
   return columns.every((column) => {
     const current = currentOf(patient, column, nowMs, true);
     return current === undefined || current.freshness !== "current";

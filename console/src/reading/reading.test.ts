@@ -4,7 +4,7 @@ import { type Metric, mdcCode, partition } from "../../../src/vitals/definition.
 import { heartRate } from "../../../src/vitals/heart-rate.ts";
 import { freshness, staleAfterMs } from "./freshness.ts";
 import { standing } from "./reference.ts";
-import { shown, valueText } from "./units.ts";
+import { pressureText, shown, valueText } from "./units.ts";
 
 const metric = (id: string, unit: string, exponent: number): Metric => ({
   mdc: mdcCode(partition.private, 1),
@@ -42,6 +42,26 @@ test("values are written in the preferred unit, with the decimals people use for
     assert.equal(text(metricUnits), plain);
     assert.equal(text(otherUnits), other);
   }
+});
+
+test("a value of finer steps than the metric means is written in the metric's own", () => {
+  const rate = metric("MDC_TEST", "/min", 0);
+  assert.equal(valueText(rate, 1065, -1, metricUnits, english), "107");
+  assert.equal(valueText(rate, 765, -1, metricUnits, english), "77");
+});
+
+test("each part of a blood pressure is written by its own exponent", () => {
+  const pressure = metric("MDC_PRESS", "mm[Hg]", 0);
+  const parts = [
+    { mantissa: 850, exponent: -1 },
+    { mantissa: 765, exponent: -1 },
+  ];
+  assert.equal(pressureText(pressure, parts, metricUnits, english), "85/77");
+  const mixed = [
+    { mantissa: 120, exponent: 0 },
+    { mantissa: 765, exponent: -1 },
+  ];
+  assert.equal(pressureText(pressure, mixed, metricUnits, english), "120/77");
 });
 
 test("decimals are written as the locale writes them", () => {

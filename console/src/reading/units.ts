@@ -77,7 +77,8 @@ export function shown(metric: Metric, mantissa: number, exponent: number, units:
   }
   return {
     value,
-    digits: Math.max(0, Math.min(3, -exponent)),
+    // As fine as the catalogue says that it means anything; the exact value is in the proof and in FHIR.
+    digits: Math.max(0, Math.min(3, -metric.exponent)),
     unit: WRITTEN[metric.unit] ?? metric.unit,
   };
 }
@@ -119,4 +120,16 @@ export function readingText(
   if (metric === undefined) return String(mantissa);
   const unit = metric.kind === "event" ? "" : unitOf(metric, units);
   return `${valueText(metric, mantissa, exponent, units, style)}${unit === "" ? "" : ` ${unit}`}`;
+}
+
+/** "85/77": each part with an exponent of its own, whatever the other's is. */
+export function pressureText(
+  metric: Metric,
+  parts: readonly { mantissa: number; exponent: number }[],
+  units: Units,
+  style: Style,
+): string {
+  return parts
+    .map((part) => valueText(metric, part.mantissa, part.exponent, units, style))
+    .join("/");
 }

@@ -6,7 +6,7 @@ import { useSettings } from "../look/settings.tsx";
 import { ReadingCell } from "../parts/ReadingCell.tsx";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
 import { ageWords, deviceWords, isDeviceWell } from "../parts/words.ts";
-import { isSilent, newestMs } from "../reading/current.ts";
+import { isSilent, liveWaveformMs, newestMs } from "../reading/current.ts";
 import { COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
 import { clockTime } from "../time/format.ts";
 import "./ward.css";
@@ -183,10 +183,14 @@ function NewestAndDevice(props: { id: string; nowMs: number }) {
         <span className="words-only">{t("ward.device")}: </span>
         {newest === undefined ? t("ward.noData") : ageWords(t, newest, props.nowMs)}
       </span>
+      {patient.latest.size === 0 && liveWaveformMs(patient) !== undefined && (
+        <span>{t("ward.waveformOnly")}</span>
+      )}
       {patient.devices.length === 0 && <span>{t("device.none")}</span>}
       {unwell.length === 0 && patient.devices.length > 0 && <span>{t("device.connected")}</span>}
       {unwell.map((device) => (
         <span className="ward-device-bad" key={device.id}>
+          {patient.devices.length > 1 && `${device.name}: `}
           {deviceWords(t, device, style)}
         </span>
       ))}
