@@ -89,10 +89,11 @@ export class OpeningJudge {
         keys,
       );
       if (session === undefined) return refused("opening-replayed");
-      if (opening.prekeyId) await this.#o.prekeys.destroy(deviceId, opening.prekeyId);
-      const prekeys = await this.#o.prekeys.handOut(deviceId);
+      // First what a repetition is answered with: what follows may fail, and the session is there.
       session.openedOnPrekey = opening.prekeyId !== undefined;
       session.reply = reply.length > 0 ? reply : undefined;
+      if (opening.prekeyId) await this.#o.prekeys.destroy(deviceId, opening.prekeyId);
+      const prekeys = await this.#o.prekeys.handOut(deviceId);
       const downlink = [reply, prekeys].filter((item) => item.length > 0);
       return { outcome: "admitted", session, downlink };
     } catch (error) {
@@ -109,7 +110,9 @@ export class OpeningJudge {
     const live = this.#o.book.get(sessionId);
     if (live === undefined) {
       const row = await sessionRow(this.#o.database, deviceId, sessionId);
-      return row && refused("opening-replayed");
+      // A row that is not in memory: its commit's answer was lost, and the same opening completes it.
+      const isHalfDone = row?.openingHash === openingHash && row.endedMs === undefined;
+      return row && !isHalfDone ? refused("opening-replayed") : undefined;
     }
     if (live.deviceId !== deviceId || live.openingHash !== openingHash) {
       return refused("opening-replayed");

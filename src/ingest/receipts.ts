@@ -3,6 +3,7 @@
  * committed; those of a device are gathered for a moment, so that a burst costs one.
  */
 import { counter, diagnostics } from "../diagnostics.ts";
+import { joinPayload } from "../envelope/payload.ts";
 import type { Receipt } from "../envelope/receipt.ts";
 import { limits } from "../limits.ts";
 import type { LiveSession } from "./live-session.ts";
@@ -28,6 +29,8 @@ export class ReceiptDesk {
   readonly #senders: SendDownlink[] = [];
   readonly #due = new Set<LiveSession>();
   readonly #storeEpoch: () => number;
+  /** The device's newer session: after a restart a device reads nothing sealed under the older one. */
+  readonly #newer = new WeakMap<LiveSession, LiveSession>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(o: { storeEpoch: () => number }) {
@@ -44,17 +47,21 @@ export class ReceiptDesk {
     this.#timer ??= setTimeout(() => this.flush(), limits.receiptDelayMs);
   }
 
-  /** The receipt now, sealed, to travel with an answer; nothing more is owed. */
+  /** The receipt now, sealed, to travel with an answer; nothing more is owed. Of an older session it
+   * is sealed under the newer one too: which of them the device can read is not known here. */
   take(session: LiveSession): Uint8Array | undefined {
     this.#due.delete(session);
     const receipt = receiptOf(session, this.#storeEpoch());
     if (receipt === undefined) return undefined;
     sent.inc();
-    return session.keys.sealDownlink({ receipt });
+    const own = session.keys.sealDownlink({ receipt });
+    const newer = this.#newer.get(session);
+    return newer === undefined ? own : joinPayload([own, newer.keys.sealDownlink({ receipt })]);
   }
 
-  /** The receipt of an older session of the same device, sealed under a newer one. */
+  /** The receipt of an older session of the same device, sealed under a newer one; later ones are, too. */
   about(older: LiveSession, under: LiveSession): Uint8Array | undefined {
+    this.#newer.set(older, under);
     const receipt = receiptOf(older, this.#storeEpoch());
     return receipt && under.keys.sealDownlink({ receipt });
   }

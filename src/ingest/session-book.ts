@@ -26,6 +26,7 @@ import {
   readJournal,
   readPage,
   type SessionRow,
+  sessionRow,
 } from "./tables.ts";
 
 export const SESSION_SECRET = "session";
@@ -68,19 +69,31 @@ export class SessionBook {
     return undefined;
   }
 
-  /** Makes a session durable: first its secret, then its row, so that no row lacks its keys.
+  /** Makes a session durable: first its secret, then its row, so that no row lacks its keys. When the
+   * database went away between the two, or before its answer, the same opening completes it.
    * @returns undefined when the device used that session id before. */
   async add(row: SessionRow, keys: PlatformSession): Promise<LiveSession | undefined> {
     const session = new LiveSession(row, keys, undefined);
     const known = this.#secrets.get(SESSION_SECRET, row.sessionId);
-    if (known !== undefined) return undefined;
+    const isHalfDone =
+      known !== undefined &&
+      !this.#bySession.has(row.sessionId) &&
+      parseSecret(known, this.#clock).openingHash === row.openingHash;
+    if (known !== undefined && !isHalfDone) return undefined;
     await this.save([session]);
-    if (!(await insertSession(this.#database, row))) {
+    const isNew = await insertSession(this.#database, row);
+    if (!isNew && !(isHalfDone && (await this.#isOpen(row)))) {
       await this.#secrets.delete(SESSION_SECRET, row.sessionId);
       return undefined;
     }
     this.#put(session);
     return session;
+  }
+
+  /** Whether the row in the tables is that very opening's, not ended. */
+  async #isOpen(row: SessionRow): Promise<boolean> {
+    const stored = await sessionRow(this.#database, row.deviceId, row.sessionId);
+    return stored?.openingHash === row.openingHash && stored.endedMs === undefined;
   }
 
   #put(session: LiveSession): void {
