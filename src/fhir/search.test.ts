@@ -59,16 +59,16 @@ test("codes are found by LOINC or MDC, with or without their system; two metrics
   assert.equal(parse("category=laboratory").wantsPanels, false);
 });
 
-test("what is not understood is refused by name, never ignored", () => {
+test("what is not understood is refused, with what is taken, never ignored", () => {
   const cases: [string, RegExp][] = [
     ["date=zz2020", /./],
     ["date=ne2020", /date/],
-    ["value-quantity=7", /value-quantity/],
+    ["value-quantity=7", /Observation takes patient/],
     ["_sort=code", /_sort/],
     ["_count=many", /_count/],
     ["_summary=text", /_summary/],
     ["_cursor=!!", /_cursor/],
-    ["code:not=8867-4", /code:not/],
+    ["code:not=8867-4", /Observation takes patient/],
     ["patient=x", /patient/],
     [`subject=${patient}`, /patient/],
   ];
@@ -88,4 +88,16 @@ test("what is not understood is refused by name, never ignored", () => {
 test("a cursor comes back as it was given", () => {
   const cursor = { timeMs: 1_795_000_000_123, given: 3 };
   assert.deepEqual(parse(`_cursor=${encodeCursor(cursor)}`).cursor, cursor);
+});
+
+test("a parameter that is not known is refused without repeating its name, JavaScript's own words too", () => {
+  for (const name of ["Mary", "mary-example", "constructor", "toString", "__proto__"]) {
+    assert.throws(
+      () => parse(`${name}=1`),
+      (error) =>
+        error instanceof Problem &&
+        error.code === "search-not-understood" &&
+        !error.message.includes(name),
+    );
+  }
 });

@@ -125,3 +125,28 @@ test("a field that FHIR does not know is refused without repeating its name", ()
     }
   }
 });
+
+test("a list where R4 has one value, one value where it has a list, and a word for an object are refused", () => {
+  for (const [name, spoil] of [
+    ["heart-rate", (o: Loose) => (o.category = "")],
+    ["heart-rate", (o: Loose) => (o.category = [""])],
+    ["heart-rate", (o: Loose) => (o.status = ["final"])],
+    ["heart-rate", (o: Loose) => (o._status = "x")],
+    ["blood-pressure", (o: Loose) => (o.component[0].valueQuantity = "")],
+  ] as const) {
+    const resource = example(name);
+    spoil(resource);
+    assert.ok(refused(resource).length > 0, JSON.stringify(resource));
+  }
+});
+
+test("a resource nested beyond any use is refused, not choked on", () => {
+  for (const [field, wrap] of [
+    ["extension", (inner: unknown) => [{ url: "x:y", extension: inner }]],
+    ["contained", (inner: unknown) => [{ resourceType: "Patient", contained: inner }]],
+  ] as const) {
+    let nested: unknown = [];
+    for (let depth = 0; depth < 20_000; depth++) nested = wrap(nested);
+    assert.ok(refused({ ...example("heart-rate"), [field]: nested }).length > 0);
+  }
+});

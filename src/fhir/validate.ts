@@ -5,10 +5,12 @@ import {
   validateResource,
 } from "@medplum/core";
 import type { Observation, OperationOutcomeIssue, Patient, Resource } from "@medplum/fhirtypes";
+import { diagnostics } from "../diagnostics.ts";
 import type { IssueCode } from "../problems.ts";
 import { bindingFaults } from "./bindings.ts";
 import { definitions } from "./definitions/definitions.ts";
 import { FhirRefusal, type Issue } from "./outcome.ts";
+import { knownPlace, shapeFaults } from "./places.ts";
 import { vitalSignFaults } from "./vital-signs.ts";
 
 let indexed = false;
@@ -36,7 +38,18 @@ function validated<R extends Resource>(resource: unknown, type: R["resourceType"
       { code: "structure", expression: type, text: `the body is a resource of type ${type}` },
     ]);
   }
-  const issues: Issue[] = [
+  // The checks after it rely on the shape, and on a bounded depth.
+  const misshapen = shapeFaults(resource, type);
+  const issues = misshapen.length > 0 ? misshapen : faultsOf(resource);
+  if (issues.length > 0) {
+    const placed = issues.map((one) => ({ ...one, expression: knownPlace(one.expression) }));
+    throw new FhirRefusal("resource-invalid", placed);
+  }
+  return resource;
+}
+
+function faultsOf(resource: Resource): Issue[] {
+  return [
     ...structureFaults(resource),
     ...bindingFaults(resource).map(({ expression, valueSet }) => ({
       code: "code-invalid" as const,
@@ -44,8 +57,6 @@ function validated<R extends Resource>(resource: unknown, type: R["resourceType"
       text: `the code is not in the required value set ${valueSet}`,
     })),
   ];
-  if (issues.length > 0) throw new FhirRefusal("resource-invalid", issues);
-  return resource;
 }
 
 function isOfType<R extends Resource>(resource: unknown, type: R["resourceType"]): resource is R {
@@ -61,23 +72,24 @@ function structureFaults(resource: Resource): Issue[] {
     validateResource(resource);
     return [];
   } catch (error) {
-    if (!(error instanceof OperationOutcomeError)) throw error;
+    if (!(error instanceof OperationOutcomeError)) return [unjudged(error)];
     return (error.outcome.issue ?? [])
       .filter((issue) => issue.severity === "error" || issue.severity === "fatal")
       .map(toIssue);
   }
 }
 
+/** Some ill-formed JSON makes the library stumble ("_birthDate": "x"): what it cannot judge is refused. */
+function unjudged(error: unknown): Issue {
+  diagnostics.debug({ fault: (error as Error).name }, "the FHIR validation could not judge a body");
+  return { code: "structure", expression: "the resource", text: "not built as FHIR R4 says" };
+}
+
 /** The library's words name fields and rules; anything in quotes that is not a field name is left out. */
 function toIssue(issue: OperationOutcomeIssue): Issue {
   const expression = issue.expression?.[0] ?? "the resource";
-  // A field that FHIR does not know was named by the caller: its name may be anything, a person's too.
-  const unknown = /additional property "([\s\S]*)"/i.exec(issue.details?.text ?? "")?.[1];
-  if (unknown !== undefined) {
-    const known = expression.endsWith(`.${unknown}`)
-      ? expression.slice(0, -unknown.length - 1)
-      : "the resource";
-    return { code: "structure", expression: known, text: "a field that FHIR R4 does not know" };
+  if (/additional property/i.test(issue.details?.text ?? "")) {
+    return { code: "structure", expression, text: "a field that FHIR R4 does not know" };
   }
   const rule = /constraint ([\w-]+)/i.exec(issue.details?.text ?? "")?.[1];
   const text =

@@ -223,9 +223,9 @@ describe("reading and searching", () => {
     assert.ok(runs[0]?.valueSampledData?.data?.startsWith("50000 50001 "));
   });
 
-  test("what a search does not understand is refused by name", async () => {
+  test("what a search does not understand is refused with what it takes", async () => {
     for (const [query, word] of [
-      [of("value-quantity=7"), "value-quantity"],
+      [of("value-quantity=7"), "Observation takes patient"],
       [of("_sort=code"), "_sort"],
       ["code=8867-4", "patient"],
       [of("date=yesterday"), "query"],
