@@ -36,7 +36,7 @@ export async function openDeviceDoors(
     onRefusal: (problem: ProblemCode, deviceId: string | undefined) =>
       admission.events.note(problem, deviceId ?? ""),
   };
-  const mqtt = createMqttEndpoint(shared);
+  const mqtt = createMqttEndpoint({ ...shared, admitThen: admission.admitThen });
   parts.defer(() => mqtt.close());
   const https = await createDeviceDoor({
     ...shared,

@@ -53,9 +53,10 @@ export class EnvelopeJudge {
     try {
       const parts = parseEnvelope(bytes);
       session = this.#o.book.byKid(arrival.deviceId, parts.kid);
-      const place = session && session.keys.oldestEpoch > 0 && session.keys.place(parts);
+      const hasPast = session !== undefined && session.keys.oldestEpoch > 0;
+      const place = hasPast ? session?.keys.place(parts) : undefined;
       if (session === undefined) verdict = refused("envelope-refused");
-      else if (place && place.settled) verdict = this.#settled(session, place.sequence, bytes);
+      else if (place?.settled) verdict = this.#settled(session, place.sequence, bytes);
       else {
         const read = session.keys.openParts(parts);
         session.firstNumber ??= session.keys.firstSequence;

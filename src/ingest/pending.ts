@@ -19,6 +19,7 @@ export class Pending implements AdmittedEnvelope {
   leaf: Uint8Array | undefined;
   /** Its journal entry, once the store took it into a transaction. */
   entry: number | undefined;
+  #isKept: boolean | undefined;
   /** Repetitions that came meanwhile and wait for the outcome. */
   #waiting: ((isKept: boolean) => void)[] | undefined;
 
@@ -45,17 +46,20 @@ export class Pending implements AdmittedEnvelope {
     this.block = o.block;
     this.leaf = o.leaf;
     this.entry = undefined;
+    this.#isKept = undefined;
     this.#waiting = undefined;
   }
 
   /** Tells those who wait: committed, or not kept as far as anybody can say now. */
   settle(isKept: boolean): void {
+    this.#isKept = isKept;
     for (const waiting of this.#waiting ?? []) waiting(isKept);
     this.#waiting = undefined;
   }
 
-  /** Resolves with the outcome of the commit under way. */
+  /** Resolves with what the commit came to, as far as it was said. */
   outcome(): Promise<boolean> {
+    if (this.#isKept !== undefined) return Promise.resolve(this.#isKept);
     return new Promise((resolve) => {
       this.#waiting ??= [];
       this.#waiting.push(resolve);

@@ -35,6 +35,10 @@ export interface ChannelEvents {
   closed(): void;
 }
 
+const nothing = Buffer.alloc(0);
+/** Room that is made at once: some hundred acknowledgements. */
+const roomBytes = 1_024;
+
 /** How long a peer may take to accept our last words. */
 const lingerMs = 1_000;
 
@@ -45,7 +49,8 @@ export class Channel {
   readonly #events: ChannelEvents;
   readonly #nowMs: () => number;
   readonly #paused = new Set<PauseReason>();
-  #out: Buffer[] = [];
+  /** What is written with the next flush, in its first `#outBytes` bytes. */
+  #out = nothing;
   #outBytes = 0;
   #ended = false;
   #reading = false;
@@ -104,11 +109,13 @@ export class Channel {
   #read(): void {
     if (this.#reading) return;
     this.#reading = true;
+    let hasFrame = false;
     try {
       while (this.#paused.size === 0 && !this.#ended) {
         const frame = this.#framer.next();
         if (frame === undefined) break;
-        this.heardMs = this.#nowMs();
+        if (!hasFrame) this.heardMs = this.#nowMs();
+        hasFrame = true;
         this.begunMs = undefined;
         this.#events.frame(frame);
       }
@@ -145,15 +152,22 @@ export class Channel {
   /** Writes with the next flush. */
   write(packet: Buffer): void {
     if (this.#ended) return;
-    if (this.#out.length === 0) this.#flusher.add(this);
-    this.#out.push(packet);
-    this.#outBytes += packet.length;
+    if (this.#outBytes === 0) this.#flusher.add(this);
+    const length = this.#outBytes + packet.length;
+    if (length > this.#out.length) {
+      const grown = Buffer.allocUnsafe(Math.max(roomBytes, length, this.#out.length * 2));
+      grown.set(this.#out.subarray(0, this.#outBytes));
+      this.#out = grown;
+    }
+    this.#out.set(packet, this.#outBytes);
+    this.#outBytes = length;
   }
 
   flush(): void {
-    if (this.#out.length === 0 || this.socket.destroyed) return;
-    const bytes = this.#out.length === 1 ? (this.#out[0] as Buffer) : Buffer.concat(this.#out);
-    this.#out = [];
+    if (this.#outBytes === 0 || this.socket.destroyed) return;
+    // The socket keeps these bytes until they are sent, so the next ones get room of their own.
+    const bytes = this.#out.subarray(0, this.#outBytes);
+    this.#out = nothing;
     this.#outBytes = 0;
     if (this.socket.write(bytes) || this.#ended) return;
     this.stuckMs ??= this.#nowMs();

@@ -23,7 +23,7 @@ import type {
   WillMessage,
 } from "./packets.ts";
 import { Retained } from "./retained.ts";
-import type { Identity, Role, Settings } from "./role.ts";
+import type { Decided, Identity, Role, Settings } from "./role.ts";
 import type { Session, Subscription } from "./session.ts";
 import { levelsOf, matches } from "./topics.ts";
 
@@ -96,13 +96,15 @@ class ConformanceRole implements Role {
     return request.filter === REFUSED_FILTER ? "forbidden" : undefined;
   }
 
-  accept(client: Client, publish: Publish): Promise<ProblemCode | undefined> {
+  accept(client: Client, publish: Publish, decided: Decided): void {
     // A copy: queued and retained messages must not pin the socket's read buffers.
     const payload = Buffer.from(publish.payload);
     const { topic, qos, retain, properties } = publish;
     const message = this.#outgoing({ topic, payload, qos, retain, properties });
     const publisher = client.identity?.key ?? "";
-    return this.#table.keep(message, () => this.#route(message, publisher));
+    this.#table
+      .keep(message, () => this.#route(message, publisher))
+      .then(decided, (fault) => decided(undefined, fault));
   }
 
   publishWill(session: Session, will: WillMessage): void {

@@ -11,11 +11,11 @@ import { limits } from "../../limits.ts";
 import type { ProblemCode } from "../../problems.ts";
 import { DevicePace } from "../pace.ts";
 import { type Authenticate, authenticatePeer } from "../peer.ts";
-import { type Admit, mayRetry } from "../verdict.ts";
+import { type Admit, type AdmitThen, mayRetry, type Verdict } from "../verdict.ts";
 import type { Client } from "./client.ts";
 import { Listener } from "./listener.ts";
 import type { Connect, Publish, QoS, SubscriptionRequest } from "./packets.ts";
-import type { Identity, Role, Settings } from "./role.ts";
+import type { Decided, Identity, Role, Settings } from "./role.ts";
 import type { Session } from "./session.ts";
 
 export interface MqttEndpointOptions {
@@ -24,6 +24,8 @@ export interface MqttEndpointOptions {
   /** May the holder of this certificate speak now? */
   readonly authenticate: Authenticate;
   readonly admit: Admit;
+  /** The same, answered by a call; used instead where it is given. */
+  readonly admitThen?: AdmitThen;
   readonly clock: Clock;
   /** Each refusal of the door's own, for counters and security events; admission records its own. */
   readonly onRefusal?: (problem: ProblemCode, deviceId: string | undefined) => void;
@@ -69,6 +71,16 @@ export function upTopic(deviceId: string): string {
   return `v1/${deviceId}/up`;
 }
 
+/** Whether it is `upTopic(deviceId)`, without making one. */
+function isUpTopic(topic: string, deviceId: string): boolean {
+  return (
+    topic.length === deviceId.length + 6 &&
+    topic.startsWith("v1/") &&
+    topic.startsWith(deviceId, 3) &&
+    topic.endsWith("/up")
+  );
+}
+
 /** Where a device hears receipts and the platform's half of a session opening. */
 export function downTopic(deviceId: string): string {
   return `v1/${deviceId}/down`;
@@ -102,7 +114,7 @@ class DeviceRole implements Role {
   }
 
   mayPublish(client: Client, publish: Publish): ProblemCode | undefined {
-    return publish.topic === upTopic(client.identity?.deviceId ?? "")
+    return isUpTopic(publish.topic, client.identity?.deviceId ?? "")
       ? undefined
       : "mqtt-topic-refused";
   }
@@ -114,19 +126,22 @@ class DeviceRole implements Role {
   }
 
   /** A permanent refusal is acknowledged: the receipt names it, and it must not block the spool. */
-  async accept(client: Client, publish: Publish): Promise<ProblemCode | undefined> {
+  accept(client: Client, publish: Publish, decided: Decided): void {
     const { deviceId, certificateHash } = client.identity as Required<Identity>;
-    const receivedMs = this.#o.clock.nowMs();
-    const verdict = await this.#o.admit({
+    const arrival = {
       door: "mqtt",
       deviceId,
       certificateHash,
       bytes: publish.payload,
-      receivedMs,
-    });
-    for (const bytes of verdict.downlink) this.send(deviceId, bytes);
-    if (verdict.outcome !== "refused") return undefined;
-    return mayRetry(verdict.problem) ? verdict.problem : undefined;
+      receivedMs: this.#o.clock.nowMs(),
+    } as const;
+    const answered = (verdict: Verdict) => {
+      for (const bytes of verdict.downlink) this.send(deviceId, bytes);
+      const isFinal = verdict.outcome !== "refused" || !mayRetry(verdict.problem);
+      decided(isFinal ? undefined : verdict.problem);
+    };
+    if (this.#o.admitThen) this.#o.admitThen(arrival, answered);
+    else this.#o.admit(arrival).then(answered, (fault) => decided(undefined, fault));
   }
 
   send(deviceId: string, bytes: Uint8Array): boolean {

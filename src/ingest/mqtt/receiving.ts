@@ -1,6 +1,6 @@
 /** Messages from one client: topic aliases, the receive maximum as back-pressure, answers after the commit. */
 import { Problem, type ProblemCode } from "../../problems.ts";
-import { OrderedAcknowledgements } from "./acknowledgements.ts";
+import { type AckSlot, OrderedAcknowledgements } from "./acknowledgements.ts";
 import type { Client } from "./client.ts";
 import { encodeAcknowledgement } from "./encode.ts";
 import { type Acknowledgement, type Publish, TYPE } from "./packets.ts";
@@ -14,6 +14,8 @@ export class Receiving {
   readonly #client: Client;
   readonly #role: Role;
   readonly #acks: OrderedAcknowledgements;
+  /** The name checked last: a device has one. */
+  #topic: string | undefined;
   readonly #aliases = new Map<number, string>();
   /** QoS 2 ids of this connection that count against the receive maximum until PUBCOMP. */
   readonly #open2 = new Set<number>();
@@ -30,7 +32,10 @@ export class Receiving {
   /** PUBLISH: checked, counted, handed to the role, answered once the role has kept it. */
   publish(publish: Publish): void {
     if (this.#client.version === 5) this.#resolveAlias(publish);
-    if (!isTopicName(publish.topic)) throw new Problem("mqtt-topic-invalid"); // [MQTT-3.3.2-2]
+    if (publish.topic !== this.#topic) {
+      if (!isTopicName(publish.topic)) throw new Problem("mqtt-topic-invalid"); // [MQTT-3.3.2-2]
+      this.#topic = publish.topic;
+    }
     const role = this.#role;
     const reply = publish.properties.responseTopic;
     if (reply !== undefined && !isTopicName(reply)) {
@@ -40,17 +45,29 @@ export class Receiving {
     const refusal = role.mayPublish(this.#client, publish);
     if (refusal) this.#decline(publish, refusal);
     else if (publish.qos === 0) this.#keepUnanswered(publish);
-    else if (publish.qos === 1) this.#keep(publish);
-    else if (!this.#repeats(publish)) {
-      this.#client.session?.received.set(publish.packetId, this.#keep(publish));
-    }
+    else if (publish.qos === 1) this.#keepOne(publish);
+    else if (!this.#repeats(publish)) this.#keepTwo(publish);
   }
 
-  #keep(publish: Publish): Promise<ProblemCode | undefined> {
+  /** QoS 1: answered once the role has decided. */
+  #keepOne(publish: Publish): void {
     this.#countIn(publish);
-    const kept = this.#role.accept(this.#client, publish);
+    const slot = this.#acks.reserve();
+    this.#role.accept(this.#client, publish, (problem, fault) =>
+      this.#answerOne(publish, slot, problem, fault),
+    );
+  }
+
+  /** QoS 2: the verdict is remembered until PUBREL. */
+  #keepTwo(publish: Publish): void {
+    this.#countIn(publish);
+    const kept = new Promise<ProblemCode | undefined>((resolve, reject) => {
+      this.#role.accept(this.#client, publish, (problem, fault) =>
+        fault === undefined ? resolve(problem) : reject(fault),
+      );
+    });
     this.#answer(publish, kept);
-    return kept;
+    this.#client.session?.received.set(publish.packetId, kept);
   }
 
   /** A QoS 2 id that is still open is the same message again: answered, not kept twice [MQTT-4.3.3-10]. */
@@ -87,31 +104,39 @@ export class Receiving {
 
   #keepUnanswered(publish: Publish): void {
     this.#countIn(publish);
-    this.#role.accept(this.#client, publish).then(
-      () => this.#decided(),
-      (error) => this.#client.fail(error),
-    );
+    this.#role.accept(this.#client, publish, (_problem, fault) => {
+      if (fault === undefined) this.#decided();
+      else this.#client.fail(fault);
+    });
   }
 
-  /** Answers in order, once the message is durable. */
-  #answer(publish: Publish, kept: Promise<ProblemCode | undefined>): void {
+  #answerOne(
+    { packetId }: Publish,
+    slot: AckSlot,
+    problem: ProblemCode | undefined,
+    fault: unknown,
+  ): void {
+    if (fault !== undefined) {
+      this.#client.fail(fault);
+      return;
+    }
+    if (problem !== undefined && this.#closesFor(problem)) return;
+    this.#acknowledge(slot, TYPE.puback, packetId, problem);
+    this.#open1--;
+    this.#decided();
+  }
+
+  /** Answers QoS 2 in order, once the message is durable. */
+  #answer({ packetId }: Publish, kept: Promise<ProblemCode | undefined>): void {
     const slot = this.#acks.reserve();
-    const { packetId, qos } = publish;
     kept.then(
       (problem) => {
         if (problem !== undefined) {
           this.#client.session?.received.delete(packetId);
           this.#open2.delete(packetId);
-          // 3.1.1 knows no negative PUBACK: silence and a close make the client send it again.
-          if (this.#client.version === 4) {
-            this.#client.end(problem);
-            return;
-          }
+          if (this.#closesFor(problem)) return;
         }
-        const type = qos === 1 ? TYPE.puback : TYPE.pubrec;
-        const reason = problem === undefined ? 0 : reasonOf(problem);
-        this.#acks.fill(slot, encodeAcknowledgement(type, this.#client.version, packetId, reason));
-        if (qos === 1) this.#open1--;
+        this.#acknowledge(slot, TYPE.pubrec, packetId, problem);
         this.#decided();
       },
       (error) => {
@@ -119,6 +144,23 @@ export class Receiving {
         this.#client.fail(error);
       },
     );
+  }
+
+  /** 3.1.1 knows no negative PUBACK: silence and a close make the client send it again. */
+  #closesFor(problem: ProblemCode): boolean {
+    if (this.#client.version === 5) return false;
+    this.#client.end(problem);
+    return true;
+  }
+
+  #acknowledge(
+    slot: AckSlot,
+    type: typeof TYPE.puback | typeof TYPE.pubrec,
+    packetId: number,
+    problem: ProblemCode | undefined,
+  ): void {
+    const reason = problem === undefined ? 0 : reasonOf(problem);
+    this.#acks.fill(slot, encodeAcknowledgement(type, this.#client.version, packetId, reason));
   }
 
   /** Not theirs to publish: a reason code where one fits, else the end (MQTT 5 §3.4.2.1; 3.1.1 §3.3.5). */

@@ -38,6 +38,9 @@ export interface Settings {
   readonly sharedSubscriptions: boolean;
 }
 
+/** Told once what became of a message: kept, not kept (send it again), or a fault. */
+export type Decided = (problem: ProblemCode | undefined, fault?: unknown) => void;
+
 export interface Role {
   readonly settings: Settings;
   /** Who is this? A refusal ends the connection in CONNACK. */
@@ -49,8 +52,9 @@ export interface Role {
   pace(client: Client, bytes: number): number;
   mayPublish(client: Client, publish: Publish): ProblemCode | undefined;
   maySubscribe(client: Client, request: SubscriptionRequest): ProblemCode | undefined;
-  /** Keeps the message. Resolves once it is durable; a refusal means: not kept, send it again. */
-  accept(client: Client, publish: Publish): Promise<ProblemCode | undefined>;
+  /** Keeps the message; `decided` is told once it is durable. By a call, not by a promise: there are
+   * tens of thousands a second. */
+  accept(client: Client, publish: Publish, decided: Decided): void;
   subscribed(
     client: Client,
     subscription: Subscription,
