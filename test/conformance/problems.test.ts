@@ -53,7 +53,6 @@ const provokedElsewhere: Partial<Record<ProblemCode, string>> = {
   "permit-ended": "src/access/authorize.test.ts",
   "certificate-unknown": HTTPS_DOOR,
   "certificate-expired": MQTT_DOOR,
-  "opening-replayed": ADMISSION,
   "batch-refused": ADMISSION,
   "mqtt-packet-malformed": MQTT_DOOR,
   "mqtt-protocol-error": MQTT_DOOR,
@@ -230,6 +229,9 @@ async function provokeDevices(platform: RunningPlatform, ward: Ward): Promise<vo
   const spoilt = Buffer.from(begun.opening);
   spoilt[spoilt.length - 1] = (spoilt[spoilt.length - 1] as number) ^ 1;
   isRefusal("opening-refused", await send(spoilt));
+  assert.equal((await send(begin(identity, { repeating: true }).opening)).status, 202);
+  const twin = begin(identity, { repeating: true, firstSequence: 2 });
+  isRefusal("opening-replayed", await send(twin.opening));
   const opened = await send(begun.opening);
   const reply = splitPayload(opened.body).find((item) => item.kind === "reply");
   assert.ok(reply);
@@ -247,13 +249,16 @@ function growEnvelope(envelope: Uint8Array, count: number): Uint8Array {
   return Buffer.concat([head, length, Buffer.alloc(count)]);
 }
 
-function begin(identity: Enrolled) {
+/** @param o.repeating chance gives the same session identifier each time. */
+function begin(identity: Enrolled, o: { firstSequence?: number; repeating?: boolean } = {}) {
   return DeviceSession.begin(signingIdentity(identity), {
     suite: AES_256_GCM,
     kem: "classical",
-    firstSequence: 1,
+    firstSequence: o.firstSequence ?? 1,
     nowMs: Date.now(),
-    chance: systemClock,
+    chance: o.repeating
+      ? { random: (count: number) => new Uint8Array(count).fill(0x42) }
+      : systemClock,
   });
 }
 
