@@ -331,8 +331,9 @@ class DeviceRegistry implements Registry {
     return this.#inTurn(async () => {
       this.#known(deviceId, [...from, to]);
       if (this.#memory.device(deviceId)?.state === to) return;
+      // `to` is among them: a change whose answer was lost is done, and asking again completes it here.
       const done = await this.#o.database.transaction((client) =>
-        this.#tables.changeState(client, { deviceId, from, to }),
+        this.#tables.changeState(client, { deviceId, from: [...from, to], to }),
       );
       if (!done) throw new Problem("device-state-conflict");
       this.#memory.change(deviceId, { state: to });
