@@ -7,7 +7,7 @@ import { unavailable } from "../postgres/pool.ts";
 import { Problem } from "../problems.ts";
 import type { Category } from "../vitals/metric.ts";
 import type { Lane } from "./commit.ts";
-import { laneName } from "./lane.ts";
+import { type LaneName, laneName } from "./lane.ts";
 import { type Merging, mergeLane } from "./merge.ts";
 import { lanesWithArrivals, pruneOutbox } from "./tables.ts";
 
@@ -46,11 +46,23 @@ export function createMergeLoop(o: Merging & { readonly clock: Clock }): MergeLo
     for (const row of await lanesWithArrivals(pool, tenantId)) {
       if (o.committer.lanes.has(row.laneId) || damaged.has(row.laneId)) continue;
       if (patientId !== undefined && row.patientId !== patientId) continue;
+      // Rows that an erasure cut off by a crash left behind: no key opens them.
+      if (!o.vault.hasPatient(row.patientId)) continue;
       for (const category of CATEGORIES) {
         const name = laneName(o.vault, row.patientId, category, row.month);
-        if (name.id === row.laneId) await o.committer.lane(name);
+        if (name.id !== row.laneId) continue;
+        const loaded = o.committer.lane(name);
+        if (patientId === undefined) noteDamaged(name.id, await damageOf(loaded));
+        else await loaded;
       }
     }
+  }
+
+  function noteDamaged(laneId: string, damage: Problem | undefined): void {
+    if (damage === undefined) return;
+    damaged.add(laneId);
+    o.counters.unreadable += 1;
+    diagnostics.error({ code: damage.code }, "stored arrivals can not be merged");
   }
 
   async function round(permitFor: (patientId: string) => Promise<Permit>): Promise<void> {
@@ -60,15 +72,8 @@ export function createMergeLoop(o: Merging & { readonly clock: Clock }): MergeLo
     for (const lane of due) {
       if (isStopped) return;
       const permit = await permitFor(lane.name.patientId);
-      try {
-        await inTurn(() => mergeLane(o, permit, lane.name));
-      } catch (error) {
-        if (!(error instanceof Problem) || error.code === "storage-unavailable") throw error;
-        // Damage stays where it is, so that readers see it; merging goes round it until a restart.
-        damaged.add(lane.name.id);
-        o.counters.unreadable += 1;
-        diagnostics.error({ code: error.code }, "stored arrivals can not be merged");
-      }
+      const merged = inTurn(() => mergeLane(o, permit, lane.name));
+      noteDamaged(lane.name.id, await damageOf(merged));
     }
     await pruneOutbox(o.database.pool, o.database.tenantId, limits.outboxRowsMax);
   }
@@ -112,6 +117,24 @@ export function createMergeLoop(o: Merging & { readonly clock: Clock }): MergeLo
       await turn;
     },
   };
+}
+
+const DAMAGE: ReadonlySet<string> = new Set([
+  "series-damaged",
+  "sealed-data-damaged",
+  "patient-erased",
+]);
+
+/** Damage stays where it is, so that readers see it: merging goes round it until a restart, and what
+ * is wrong with one lane stops no other. Whatever else fails rises and is tried again. */
+async function damageOf(work: Promise<unknown>): Promise<Problem | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    if (error instanceof Problem && DAMAGE.has(error.code)) return error;
+    throw error;
+  }
 }
 
 function isDue(clock: Clock, { state, waitingSinceMs }: Lane): boolean {
