@@ -17,6 +17,8 @@ const LEAF_DOMAIN = label("vitalward/1 leaf");
 const SALT_DOMAIN = label("vitalward/1 salt");
 const AAD_BLOCK = label("vitalward/1 block");
 const SEQUENCE_MAX = 2 ** 52;
+/** Numbers one block may span: its batches and what carried none. Whoever checks it walks over them. */
+const SPAN_MAX = 2 * limits.blockBatchesMax;
 
 export interface Block {
   sessionId: string;
@@ -131,7 +133,7 @@ function readBlock(payload: Uint8Array): Block {
   reader.expect(KIND.block);
   const sessionId = hex(reader.byteString(16, 16));
   const from = reader.int(1, SEQUENCE_MAX);
-  const to = reader.int(from - 1, SEQUENCE_MAX);
+  const to = reader.int(from - 1, Math.min(from + SPAN_MAX - 1, SEQUENCE_MAX));
   const count = reader.int(0, Math.min(to - from + 1, limits.blockBatchesMax));
   const root = reader.byteString(32, 32).slice();
   const signedMs = reader.int(0, SEQUENCE_MAX);
