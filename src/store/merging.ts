@@ -5,10 +5,10 @@ import { diagnostics } from "../diagnostics.ts";
 import { limits } from "../limits.ts";
 import { unavailable } from "../postgres/pool.ts";
 import { Problem } from "../problems.ts";
-import type { Category } from "../vitals/metric.ts";
 import type { Lane } from "./commit.ts";
-import { type LaneName, laneName } from "./lane.ts";
+import { laneName } from "./lane.ts";
 import { type Merging, mergeLane } from "./merge.ts";
+import { CATEGORIES } from "./plan.ts";
 import { lanesWithArrivals, pruneOutbox } from "./tables.ts";
 
 export interface MergeLoop {
@@ -17,15 +17,6 @@ export interface MergeLoop {
   start(permitFor: (patientId: string) => Promise<Permit>): void;
   stop(): Promise<void>;
 }
-
-const CATEGORIES: readonly Category[] = [
-  "vital-signs",
-  "waveform",
-  "laboratory",
-  "activity",
-  "medication",
-  "environment",
-];
 
 export function createMergeLoop(o: Merging & { readonly clock: Clock }): MergeLoop {
   let turn: Promise<unknown> = Promise.resolve();
@@ -51,9 +42,8 @@ export function createMergeLoop(o: Merging & { readonly clock: Clock }): MergeLo
       for (const category of CATEGORIES) {
         const name = laneName(o.vault, row.patientId, category, row.month);
         if (name.id !== row.laneId) continue;
-        const loaded = o.committer.lane(name);
-        if (patientId === undefined) noteDamaged(name.id, await damageOf(loaded));
-        else await loaded;
+        if (patientId !== undefined) await o.committer.lane(name);
+        else noteDamaged(name.id, await damageOf(o.committer.lane(name)));
       }
     }
   }

@@ -66,7 +66,7 @@ export interface PlanRange {
   readonly toMs: number;
 }
 
-const CATEGORIES: readonly Category[] = [
+export const CATEGORIES: readonly Category[] = [
   "vital-signs",
   "waveform",
   "laboratory",
