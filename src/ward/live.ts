@@ -22,6 +22,8 @@ const CLOSE_BAD_MESSAGE = 1008;
 /** Waveform runs older than this are for the chart, not for the live strip. */
 const WAVE_RECENT_MS = 60_000;
 const SIGNED_EVERY_MS = 5_000;
+/** When a device was last heard is said anew in steps of this. */
+const LAST_SEEN_EVERY_MS = 5_000;
 /** A renewal at half a life must not be given the lease that it is to replace. */
 const RENEWED_WITH_LEFT_MS = limits.permitLifeMs * 0.75;
 const OPEN = 1;
@@ -256,7 +258,13 @@ export class LiveLine {
     const { patientId } = watched;
     const nowMs = this.#parts.clock.nowMs();
     const devices = watched.devices.devicesOf(this.#parts.registry, patientId, nowMs);
-    const said = JSON.stringify(devices.map(({ lastSeenMs: _, ...told }: WardDevice) => told));
+    // Of a patient with waveforms alone this is the only word on how old the newest is.
+    const said = JSON.stringify(
+      devices.map((device: WardDevice) => ({
+        ...device,
+        lastSeenMs: Math.floor((device.lastSeenMs ?? 0) / LAST_SEEN_EVERY_MS),
+      })),
+    );
     if (said === watched.said) return;
     watched.said = said;
     this.#send({ type: "devices", patientId, devices });

@@ -236,10 +236,10 @@ function drawPressure(plot: uPlot, input: PlotInput, o: { stroke: string }): voi
     if (systolic === undefined) continue;
     const partner = pressurePartners(metric).diastolic?.mdc;
     const diastolic = input.answer.series.find((series) => series.mdc === partner);
-    const lows = new Map(diastolic?.atMs.map((at, i) => [at, diastolic.mantissas[i] ?? 0]));
+    const lows = new Map(diastolic?.atMs.map((at, i) => [at, valueAt(diastolic, i)]));
     systolic.atMs.forEach((at, index) => {
       const x = plot.valToPos((input.answer.fromMs + at) / 1000, "x", true);
-      const top = plot.valToPos(systolic.mantissas[index] ?? 0, "y", true);
+      const top = plot.valToPos(valueAt(systolic, index), "y", true);
       const low = lows.get(at);
       if (low === undefined) {
         context.fillRect(x - ratio, top - ratio, 2 * ratio, 2 * ratio);
@@ -252,4 +252,12 @@ function drawPressure(plot: uPlot, input: PlotInput, o: { stroke: string }): voi
   }
   context.stroke();
   context.restore();
+}
+
+/** Systolic and diastolic may have come with different exponents. */
+function valueAt(
+  series: { readonly mantissas: readonly (number | null)[]; readonly exponent: number },
+  index: number,
+): number {
+  return (series.mantissas[index] ?? 0) * 10 ** series.exponent;
 }

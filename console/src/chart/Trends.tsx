@@ -68,6 +68,7 @@ export function Trends(props: TrendsProps) {
       {query.isError && !query.data && (
         <Failure error={query.error} retry={() => void query.refetch()} />
       )}
+      {columns.length === 0 && <p className="trends-empty">{t("patient.noTrends")}</p>}
       {query.isPending && columns.length > 0 && <div className="skeleton trend-waiting" />}
       {query.data && <Damaged answer={query.data} />}
       {query.data && view === "chart" && (

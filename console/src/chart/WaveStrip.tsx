@@ -3,6 +3,8 @@ import { useComputedColorScheme } from "@mantine/core";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Metric } from "../../../src/vitals/metric.ts";
+import type { WaveRun } from "../../../src/ward/schema.ts";
+import { ask } from "../api/client.ts";
 import { useLine, useLive } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { clockTime } from "../time/format.ts";
@@ -54,6 +56,14 @@ function useStrip(patientId: string, metric: Metric) {
     const stop = board.onWave(patientId, (run) => {
       if (run.mdc === metric.mdc) made.take(run, now());
     });
+    const leaving = new AbortController();
+    fetchPast(patientId, metric, now(), leaving.signal).then(
+      (runs) => made.takePast(runs),
+      // Live runs fill the strip all the same; a refusal is told by the page's own question.
+      (error: unknown) => {
+        if (!leaving.signal.aborted) console.warn("stored waveform not shown", error);
+      },
+    );
     const observer = new ResizeObserver(() => {
       made.resize(element.clientWidth, element.clientHeight, devicePixelRatio);
     });
@@ -67,6 +77,7 @@ function useStrip(patientId: string, metric: Metric) {
       setNowMs(now());
     }, WORDS_EVERY_MS);
     return () => {
+      leaving.abort();
       stop();
       observer.disconnect();
       cancelAnimationFrame(frame);
@@ -81,6 +92,24 @@ function useStrip(patientId: string, metric: Metric) {
     lineState.state === "lost" ||
     (words.newestMs !== undefined && nowMs - words.newestMs > STOPPED_AFTER_MS);
   return { canvas, ...words, isStopped };
+}
+
+/** What the strip shows at first: as much as a wide screen holds. */
+const PAST_MS = 20_000;
+
+async function fetchPast(
+  patientId: string,
+  metric: Metric,
+  nowMs: number,
+  signal: AbortSignal,
+): Promise<WaveRun[]> {
+  const query = new URLSearchParams({
+    mdc: String(metric.mdc),
+    from: String(Math.floor(nowMs - PAST_MS)),
+    to: String(Math.ceil(nowMs)),
+  });
+  const path = `/api/patients/${patientId}/waveform?${query}`;
+  return (await ask<{ runs: WaveRun[] }>(path, { signal })).runs;
 }
 
 function coloursOf(element: HTMLElement): StripColours {

@@ -67,17 +67,28 @@ export class Strip {
 
   /** @param nowMs the platform's time at arrival. */
   take(run: WaveRun, nowMs: number): void {
-    const last = this.#runs.at(-1);
-    if (last !== undefined && run.startMs < last.startMs) {
-      this.#runs.push(run);
-      this.#runs.sort((a, b) => a.startMs - b.startMs);
-    } else this.#runs.push(run);
-    const newest = this.newestMs ?? 0;
-    this.#runs = this.#runs.filter((kept) => endOf(kept) > newest - KEPT_MS);
+    if (!this.#keep(run)) return;
     // Late data of the past do not slow the edge down.
-    if (endOf(run) >= newest) this.#delays.push(nowMs - run.startMs);
+    if (endOf(run) >= (this.newestMs ?? 0)) this.#delays.push(nowMs - run.startMs);
     if (this.#delays.length > DELAYS_KEPT) this.#delays.shift();
     this.#fit();
+  }
+
+  /** What was stored before the strip was opened: fills it, and says nothing of how fast runs come. */
+  takePast(runs: readonly WaveRun[]): void {
+    for (const run of runs) this.#keep(run);
+    this.#fit();
+    this.#redraw();
+  }
+
+  /** @returns false for a run that is here already. */
+  #keep(run: WaveRun): boolean {
+    if (this.#runs.some((kept) => kept.startMs === run.startMs)) return false;
+    this.#runs.push(run);
+    this.#runs.sort((a, b) => a.startMs - b.startMs);
+    const newest = this.newestMs ?? 0;
+    this.#runs = this.#runs.filter((kept) => endOf(kept) > newest - KEPT_MS);
+    return true;
   }
 
   resize(width: number, height: number, ratio: number): void {

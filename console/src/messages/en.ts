@@ -122,6 +122,8 @@ export const en = {
     glucoseShort: "Glucose",
     activity: "Activity",
     activityShort: "Activity",
+    other: "Glucose, activity",
+    otherShort: "Other",
     sys: "systolic",
     dia: "diastolic",
     mean: "mean {{value}}",
@@ -151,6 +153,7 @@ export const en = {
     unreadable_other:
       "{{count}} stored parts of this time span fail their check and are not shown: they were damaged or altered.",
     zone: "Times in {{zone}}",
+    noTrends: "Nothing but waveforms is measured of this patient, so there are no trends.",
     hoverHint:
       "Point at a chart for value, device and time; click, or use the table, for the proof.",
     timeSource: "device clock, corrected to UTC by the platform",

@@ -1,9 +1,10 @@
 /** One current value: number, unit, where it stands, how old, the last hour. Stale is said in words and by hatching. */
 import { useTranslation } from "react-i18next";
+import { mark, quality } from "../../../src/vitals/quality.ts";
 import type { LivePatient } from "../live/board.ts";
 import { useSettings } from "../look/settings.tsx";
 import { type Current, currentOf } from "../reading/current.ts";
-import type { Column } from "../reading/groups.ts";
+import { type Column, columnOf } from "../reading/groups.ts";
 import { referenceOf, standing } from "../reading/reference.ts";
 import { pressureText, shownValue, unitOf, valueText } from "../reading/units.ts";
 import { number } from "../time/format.ts";
@@ -22,8 +23,9 @@ export function ReadingCell(props: {
 }) {
   const { t } = useTranslation();
   const current = currentOf(props.patient, props.column, props.nowMs, props.isConnected);
-  const name = t(`metric.${props.column.id}`);
-  const short = t(`metric.${props.column.id}Short`);
+  const id = (current && columnOf(current.metric)?.id) ?? props.column.id;
+  const name = t(`metric.${id}`);
+  const short = t(`metric.${id}Short`);
   if (current === undefined) {
     return (
       // biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields
@@ -86,7 +88,12 @@ function CellNote(props: { current: Current; nowMs: number }) {
   const { t } = useTranslation();
   const { reading, freshness } = props.current;
   const age = ageWords(t, reading.timeMs, props.nowMs);
-  const notes = knownAgainst(t, reading.quality, reading.marks);
+  // That it restarts or came late is said once in the row; here it would hide what concerns the value.
+  const notes = knownAgainst(
+    t,
+    reading.quality & ~quality.recordingRestarts,
+    reading.marks & ~mark.late,
+  );
   if (freshness === "stale") notes.unshift(t("ward.staleSince", { age }));
   else if (props.nowMs - reading.timeMs > AGE_SHOWN_MS) notes.unshift(age);
   const mean = useMeanText(props.current);

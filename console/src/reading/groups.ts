@@ -4,7 +4,7 @@
  */
 import { type Metric, metricById } from "../../../src/vitals/metric.ts";
 
-export type ColumnId = "hr" | "spo2" | "rr" | "bp" | "temp" | "glucose" | "activity";
+export type ColumnId = "hr" | "spo2" | "rr" | "bp" | "temp" | "glucose" | "activity" | "other";
 
 export interface Column {
   id: ColumnId;
@@ -24,6 +24,22 @@ export const COLUMNS: readonly Column[] = [
     metrics: ["MDC_HF_DISTANCE", "MDC_HF_ACTIVITY_INTENSITY", "VITALWARD_SLEEP_STAGE"],
   },
 ];
+
+/** On the board what few people have measured shares one column: room for what everybody has. */
+export const BOARD_COLUMNS: readonly Column[] = [
+  ...COLUMNS.filter((column) => column.id !== "glucose" && column.id !== "activity"),
+  {
+    id: "other",
+    metrics: COLUMNS.flatMap(({ id, metrics }) =>
+      id === "glucose" || id === "activity" ? metrics : [],
+    ),
+  },
+];
+
+/** The column that a metric has for itself. */
+export function columnOf(metric: Metric): Column | undefined {
+  return COLUMNS.find((column) => column.metrics.includes(metric.id));
+}
 
 /** The catalogue's metrics of a column, in its order. */
 export function metricsOf(column: Column): Metric[] {

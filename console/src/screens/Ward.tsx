@@ -7,8 +7,8 @@ import { ReadingCell } from "../parts/ReadingCell.tsx";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
 import { ageWords, deviceWords, isDeviceWell } from "../parts/words.ts";
 import { isSilent, liveWaveformMs, newestMs } from "../reading/current.ts";
-import { COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
-import { clockTime } from "../time/format.ts";
+import { BOARD_COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
+import { clockTime, shortTime } from "../time/format.ts";
 import "./ward.css";
 
 export function WardScreen() {
@@ -59,7 +59,7 @@ function useShownColumns(ids: readonly string[]): readonly Column[] {
   const { board } = useLive();
   return useMemo(
     () =>
-      COLUMNS.filter((column) =>
+      BOARD_COLUMNS.filter((column) =>
         metricsOf(column).some((metric) =>
           ids.some((id) => board.patient(id)?.latest.has(metric.mdc)),
         ),
@@ -121,6 +121,7 @@ function Row(props: { id: string; columns: readonly Column[] }) {
           <span className="words-only">, {t("person.bed", { bed: facts.bed })}</span>
         </a>
         <span className="ward-who">
+          {facts.ward && <span className="ward-place">{facts.ward}</span>}
           <span>
             {t("person.years", { count: facts.ageYears })}{" "}
             <span aria-hidden="true">{t(`person.sexShort.${facts.sex}`)}</span>
@@ -163,7 +164,7 @@ export function Notes(props: { id: string }) {
           className="chip"
           title={t("ward.restartedAt", { time: clockTime(restartedMs, style) })}
         >
-          {t("ward.restarted")} {clockTime(restartedMs, style)}
+          {t("ward.restarted")} {shortTime(restartedMs, style)}
         </span>
       )}
     </>
@@ -188,10 +189,14 @@ function NewestAndDevice(props: { id: string; nowMs: number }) {
       )}
       {patient.devices.length === 0 && <span>{t("device.none")}</span>}
       {unwell.length === 0 && patient.devices.length > 0 && <span>{t("device.connected")}</span>}
-      {unwell.map((device) => (
-        <span className="ward-device-bad" key={device.id}>
-          {patient.devices.length > 1 && `${device.name}: `}
-          {deviceWords(t, device, style)}
+      {[...new Set(unwell.map((device) => deviceWords(t, device, style)))].map((words) => (
+        <span className="ward-device-bad" key={words}>
+          {patient.devices.length > 1 &&
+            `${unwell
+              .filter((device) => deviceWords(t, device, style) === words)
+              .map((device) => device.name)
+              .join(", ")}: `}
+          {words}
         </span>
       ))}
     </div>
