@@ -5,6 +5,7 @@
  * for bit from stored columns; therefore the decoder refuses whatever the encoder would not write.
  * Labels are those of SenML (RFC 8428 §6): 0 name (here the MDC code), 2 value, 6 time, -3 base
  * time; 16 exponent, 17 quality and 18 rate are ours. Waveforms are typed arrays (RFC 8746).
+ * Past 400 lines, because encoder and decoder mirror each other rule by rule.
  */
 import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
