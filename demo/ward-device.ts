@@ -32,6 +32,9 @@ export interface DemoDevice {
 /** Shown beside the readings of a device that plays sixty times faster than life. */
 export const FAST_NOTE = "×60 recording";
 
+/** Shown beside the readings of a recording that holds one row a minute: nothing newer is to be expected. */
+export const MINUTE_NOTE = "one row a minute";
+
 const strong = { cipher: "AES-256-GCM", keyExchange: "hybrid", door: "mqtt" } as const;
 const small = { cipher: "ChaCha20-Poly1305", keyExchange: "classical" } as const;
 

@@ -10,6 +10,7 @@ import {
   ecgRecorder,
   glucoseSensor,
   hourly,
+  MINUTE_NOTE,
   monitor,
   oximeter,
   STANDARD_LEADS,
@@ -198,10 +199,11 @@ export const WARD: readonly DemoPerson[] = [
     bed(CARDIOLOGY, 5),
     "32 hours, minute by minute, with cuff pressures and pauses",
     [
-      { ...monitor("mimic-s00001") },
-      oximeter("mimic-s00001", false),
+      { ...monitor("mimic-s00001"), note: MINUTE_NOTE },
+      { ...oximeter("mimic-s00001", false), note: MINUTE_NOTE },
       {
         ...monitor("mimic-s00001"),
+        note: MINUTE_NOTE,
         key: "mimic-s00001-cuff",
         kind: "blood-pressure-monitor",
         label: "Blood pressure monitor",

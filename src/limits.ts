@@ -206,8 +206,9 @@ export const limits = {
   timeMsMax: 8_640_000_000_000_000,
   /** Entries of one FHIR batch Bundle. */
   bundleEntriesMax: 1_000,
-  /** A device that sends more often is said to have no connection after this long without anything. */
-  deviceQuietMs: 20_000,
+  /** A device is said to have no connection after this long without anything: while it sends it signs a
+   * block each `blockIntervalMs`, with some time to arrive. Its values are stale long before. */
+  deviceQuietMs: 75_000,
   /** Patients on one ward board. */
   wardPatientsMax: 200,
   /** Longest time span of one chart. */

@@ -10,9 +10,9 @@ import type { Reading, Sparkline, WardDevice, WaveRun } from "./schema.ts";
 export const SPARK_BUCKETS = 60;
 export const SPARK_BUCKET_MS = 60_000;
 
-/** Hourly rows that a demonstration device plays one a minute; its note begins so. */
-const FAST_NOTE = /^×60\b/;
-const FAST_ROW_MS = 60_000;
+/** Recordings of which one row a minute is played, hourly ones ×60; the device's note says so. */
+const ROW_NOTE = /^(×60\b|one row a minute$)/;
+const ROW_MS = 60_000;
 
 /** Sample `index` of a chunk; `signed` is settled by the caller. */
 export function readingAt(chunk: SeriesChunk, index: number): Reading {
@@ -160,7 +160,7 @@ export class DeviceWatch {
         const device = registry.device(deviceId);
         if (device === undefined) return [];
         const { id, label, note, state } = device;
-        const rowMs = FAST_NOTE.test(note) ? FAST_ROW_MS : null;
+        const rowMs = ROW_NOTE.test(note) ? ROW_MS : null;
         const lastSeenMs = this.#lastSeenMs.get(id) ?? null;
         const quietMs = Math.max(
           limits.deviceQuietMs,

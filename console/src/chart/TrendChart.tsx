@@ -109,7 +109,7 @@ function makePlot(
     },
     scales: {
       x: { time: false, range: [input.answer.fromMs / 1000, input.answer.toMs / 1000] },
-      y: { range: (_, low, high) => padded(low, high) },
+      y: { range: (_, low, high) => padded(low, high, leastSpan(input)) },
     },
     axes: axes(input, colour),
     series: [
@@ -140,11 +140,22 @@ function makePlot(
   return new uPlot(options, table as uPlot.AlignedData, element);
 }
 
-function padded(low: number | null, high: number | null): [number, number] {
-  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high))
+/** A flat line stays flat: small wobble is not blown up to the height of the strip. In the shown unit. */
+function leastSpan(input: PlotInput): number {
+  const metric = metricsOf(input.column)[0];
+  const reference = metric && referenceOf(metric);
+  if (metric === undefined || reference === undefined) return 0;
+  const y = (value: number) => shownValue(metric, value, input.preferences);
+  return y(reference.high) - y(reference.low);
+}
+
+function padded(low: number | null, high: number | null, least: number): [number, number] {
+  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) {
     return [0, 1];
-  const pad = Math.max((high - low) * 0.12, Math.abs(high) * 0.02, 0.5);
-  return [low - pad, high + pad];
+  }
+  const middle = (low + high) / 2;
+  const half = Math.max(((high - low) / 2) * 1.25, least / 2, Math.abs(middle) * 0.02, 0.5);
+  return [middle - half, middle + half];
 }
 
 function pointUnder(plot: uPlot, props: TrendChartProps): Point | undefined {

@@ -46,7 +46,8 @@ export const en = {
     sparkEmpty: "{{metric}}: nothing in the last hour",
     stale: "stale",
     staleSince: "stale, {{age}}",
-    restarted: "recording restarts",
+    recording: "recording",
+    restartedShort: "restarts {{time}}",
     restartedAt: "Recording restarts: it was played to its end and began again at {{time}}.",
     legend:
       "▲ ▼ outside the adult reference range (a range, not an alarm limit). Hatched: stale, not current.",
@@ -59,6 +60,7 @@ export const en = {
   },
   person: {
     bed: "Bed {{bed}}",
+    place: "{{ward}}, bed {{bed}}",
     years: "{{count}} y",
     yearsLong_one: "{{count}} year",
     yearsLong_other: "{{count}} years",

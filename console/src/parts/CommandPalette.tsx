@@ -1,11 +1,14 @@
 /** Type a name, a bed or a command; arrows and Enter. A combobox with a list (WAI-ARIA APG, "list autocomplete"). */
+
 import { Modal } from "@mantine/core";
 import { useId, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Signed } from "../api/session.ts";
 import { useLive } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
+import { DIALOG_HEADER } from "./dialog.ts";
 import "./palette.css";
+import { placeWords } from "./words.ts";
 
 interface Entry {
   id: string;
@@ -27,6 +30,7 @@ export function CommandPalette(props: PaletteProps) {
   const { t } = useTranslation();
   return (
     <Modal
+      attributes={DIALOG_HEADER}
       opened={props.opened}
       onClose={props.onClose}
       title={t("palette.title")}
@@ -145,7 +149,7 @@ function useEntries(props: PaletteProps): Entry[] {
     const patients = board.ids.flatMap((id): Entry[] => {
       const facts = board.patient(id)?.facts;
       if (facts === undefined) return [];
-      const detail = t("person.bed", { bed: facts.bed });
+      const detail = placeWords(t, facts);
       return [{ id, group: "patients", label: facts.name, detail, run: go(`/patients/${id}`) }];
     });
     const command = (id: string, label: string, run: () => void): Entry => ({

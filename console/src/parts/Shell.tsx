@@ -113,7 +113,10 @@ function PersonMenu(props: { person: Signed["person"]; signOut: () => void }) {
   return (
     <Menu position="bottom-end" shadow="md" withinPortal={false}>
       <Menu.Target>
-        <UnstyledButton className="find" aria-label={t("nav.menu", { name })}>
+        <UnstyledButton
+          className="find"
+          aria-label={`${initials(name)}: ${t("nav.menu", { name })}`}
+        >
           <span aria-hidden="true">{initials(name)}</span>
         </UnstyledButton>
       </Menu.Target>

@@ -33,3 +33,8 @@ export function isDeviceWell(device: WardDevice): boolean {
     device.state === "enrolled" && device.lastSeenMs !== null && device.noConnectionSinceMs === null
   );
 }
+
+/** "General ward, bed 5"; people at home have no bed. */
+export function placeWords(t: TFunction, facts: { ward: string; bed: string }): string {
+  return facts.bed === "" ? facts.ward : t("person.place", facts);
+}

@@ -7,6 +7,7 @@ import type { Point } from "../chart/plot-series.ts";
 import { deviceName } from "../chart/Trends.tsx";
 import type { LivePatient } from "../live/board.ts";
 import { useSettings } from "../look/settings.tsx";
+import { DIALOG_HEADER } from "../parts/dialog.ts";
 import { knownAgainst } from "../parts/words.ts";
 import { readingText } from "../reading/units.ts";
 import { dateTime, zoneName } from "../time/format.ts";
@@ -29,6 +30,7 @@ export function ProofDrawer(props: {
       title={t("proof.title")}
       position="right"
       size="28rem"
+      attributes={DIALOG_HEADER}
       lockScroll={false}
       transitionProps={{ duration: 0 }}
       closeButtonProps={{ "aria-label": t("proof.close") }}

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { ask } from "../api/client.ts";
 import { useNow } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
+import { DIALOG_HEADER } from "../parts/dialog.ts";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
 import { dateTime, zoneName } from "../time/format.ts";
 import "./devices.css";
@@ -118,37 +119,39 @@ function Row(props: { device: DeviceRow; nowMs: number; ask: (change: Change) =>
         </code>
       </td>
       <td>{isAssigned ? t("devices.assigned") : t("devices.unassigned")}</td>
-      <td className="device-actions">
-        {device.state === "suspended" ? (
+      <td>
+        <div className="device-actions">
+          {device.state === "suspended" ? (
+            <Button
+              size="compact-sm"
+              variant="default"
+              onClick={() => props.ask("resume")}
+              aria-label={t("devices.resumeFor", { name })}
+            >
+              {t("devices.resume")}
+            </Button>
+          ) : (
+            <Button
+              size="compact-sm"
+              variant="default"
+              disabled={device.state !== "enrolled" && device.state !== "quarantined"}
+              onClick={() => props.ask("suspend")}
+              aria-label={t("devices.suspendFor", { name })}
+            >
+              {t("devices.suspend")}
+            </Button>
+          )}
           <Button
             size="compact-sm"
             variant="default"
-            onClick={() => props.ask("resume")}
-            aria-label={t("devices.resumeFor", { name })}
+            className="device-revoke"
+            disabled={device.state === "revoked"}
+            onClick={() => props.ask("revoke")}
+            aria-label={t("devices.revokeFor", { name })}
           >
-            {t("devices.resume")}
+            {t("devices.revoke")}
           </Button>
-        ) : (
-          <Button
-            size="compact-sm"
-            variant="default"
-            disabled={device.state !== "enrolled" && device.state !== "quarantined"}
-            onClick={() => props.ask("suspend")}
-            aria-label={t("devices.suspendFor", { name })}
-          >
-            {t("devices.suspend")}
-          </Button>
-        )}
-        <Button
-          size="compact-sm"
-          variant="default"
-          className="device-revoke"
-          disabled={device.state === "revoked"}
-          onClick={() => props.ask("revoke")}
-          aria-label={t("devices.revokeFor", { name })}
-        >
-          {t("devices.revoke")}
-        </Button>
+        </div>
       </td>
     </tr>
   );
@@ -189,6 +192,7 @@ function Confirm(props: {
   }[change];
   return (
     <Modal
+      attributes={DIALOG_HEADER}
       opened
       onClose={props.onClose}
       title={words.title}

@@ -2,6 +2,7 @@
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
+import type { TFunction } from "i18next";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { metricByMdc } from "../../../src/vitals/metric.ts";
@@ -15,7 +16,7 @@ import { useLine, useLive, useNow, usePatient } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { StandingArrow, useReadingText } from "../parts/ReadingCell.tsx";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
-import { ageWords, deviceWords, isDeviceWell, knownAgainst } from "../parts/words.ts";
+import { ageWords, deviceWords, isDeviceWell, knownAgainst, placeWords } from "../parts/words.ts";
 import { ProofDrawer } from "../proof/ProofDrawer.tsx";
 import { type Current, currentOf } from "../reading/current.ts";
 import { COLUMNS, type Column } from "../reading/groups.ts";
@@ -106,7 +107,7 @@ function Head(props: { patient: LivePatient }) {
         <span aria-hidden="true">←</span> {t("patient.back")}
       </a>
       <h1 className="title">
-        <span className="patient-bed">{t("person.bed", { bed: facts.bed })}</span> {facts.name}
+        <span className="patient-bed">{placeWords(t, facts)}</span> {facts.name}
       </h1>
       <p className="patient-who">
         {t("person.yearsLong", { count: facts.ageYears })}, {t(`person.sex.${facts.sex}`)}
@@ -121,6 +122,13 @@ function Head(props: { patient: LivePatient }) {
       </ul>
     </header>
   );
+}
+
+/** What the tile's number is: of a blood pressure both parts are, with where it was taken. */
+function tileName(t: TFunction, column: Column, current: Current): string {
+  const { display } = current.metric;
+  if (current.diastolic === undefined) return display;
+  return `${t(`metric.${column.id}`)} ${/\(.*\)$/.exec(display)?.[0] ?? ""}`;
 }
 
 function Tiles(props: { patient: LivePatient; onProof: (point: Point) => void }) {
@@ -169,8 +177,9 @@ function Tile(props: {
       aria-label={t(`metric.${props.column.id}`)}
       data-freshness={current.freshness}
       data-standing={isStale ? "none" : where}
+      data-long={text.value.length > 4}
     >
-      <p className="tile-name">{metric.display}</p>
+      <p className="tile-name">{tileName(t, props.column, current)}</p>
       <p className="tile-main">
         <span className="tile-value">{text.value}</span>
         <StandingArrow current={current} standing={where} />
@@ -183,7 +192,7 @@ function Tile(props: {
         <span className="chip">{reading.signed ? t("patient.signed") : t("patient.unsigned")}</span>
         <Button
           size="compact-xs"
-          variant="subtle"
+          variant="default"
           onClick={() => props.onProof({ ...reading, metric })}
           aria-label={t("proof.openFor", {
             metric: metric.display,

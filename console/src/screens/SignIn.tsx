@@ -10,7 +10,7 @@ import { StateScreen } from "../parts/StateScreen.tsx";
 export function takeSecret(): string | undefined {
   const secret = /^#\/(?:sign-in|s)\/([A-Za-z0-9_-]+)$/.exec(location.hash)?.[1];
   // Out of the address at once: not in the history, not over a shoulder, not in a screenshot.
-  if (secret !== undefined) history.replaceState(null, "", "#/ward");
+  if (secret !== undefined) history.replaceState(null, "", "#/");
   return secret;
 }
 

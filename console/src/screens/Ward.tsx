@@ -164,7 +164,8 @@ export function Notes(props: { id: string }) {
           className="chip"
           title={t("ward.restartedAt", { time: clockTime(restartedMs, style) })}
         >
-          {t("ward.restarted")} {shortTime(restartedMs, style)}
+          <span className="words-only">{t("ward.recording")} </span>
+          {t("ward.restartedShort", { time: shortTime(restartedMs, style) })}
         </span>
       )}
     </>
@@ -177,6 +178,7 @@ function NewestAndDevice(props: { id: string; nowMs: number }) {
   const patient = usePatient(props.id);
   if (patient === undefined) return null;
   const newest = newestMs(patient);
+  const isWaveformOnly = patient.latest.size === 0 && liveWaveformMs(patient) !== undefined;
   const unwell = patient.devices.filter((device) => !isDeviceWell(device));
   return (
     <div className="ward-device">
@@ -184,11 +186,11 @@ function NewestAndDevice(props: { id: string; nowMs: number }) {
         <span className="words-only">{t("ward.device")}: </span>
         {newest === undefined ? t("ward.noData") : ageWords(t, newest, props.nowMs)}
       </span>
-      {patient.latest.size === 0 && liveWaveformMs(patient) !== undefined && (
-        <span>{t("ward.waveformOnly")}</span>
-      )}
+      {isWaveformOnly && <span>{t("ward.waveformOnly")}</span>}
       {patient.devices.length === 0 && <span>{t("device.none")}</span>}
-      {unwell.length === 0 && patient.devices.length > 0 && <span>{t("device.connected")}</span>}
+      {unwell.length === 0 && patient.devices.length > 0 && !isWaveformOnly && (
+        <span>{t("device.connected")}</span>
+      )}
       {[...new Set(unwell.map((device) => deviceWords(t, device, style)))].map((words) => (
         <span className="ward-device-bad" key={words}>
           {patient.devices.length > 1 &&

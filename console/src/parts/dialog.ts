@@ -1,0 +1,2 @@
+/** The component library draws a dialog's head as `<header>`, which outside of a section is a landmark of the page. */
+export const DIALOG_HEADER = { header: { role: "presentation" } } as const;
