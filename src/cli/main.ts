@@ -25,7 +25,7 @@ program.addCommand(deviceCommand());
 program.addCommand(tokenCommand());
 program.addCommand(exportCommand());
 program.addCommand(conformanceCommand());
-useExitCodes(program);
+setExitCodes(program);
 
 try {
   await program.parseAsync();
@@ -42,7 +42,7 @@ try {
 }
 
 /** Wrong usage of any command, at any depth, ends with 2. */
-function useExitCodes(command: Command): void {
+function setExitCodes(command: Command): void {
   command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-  for (const subcommand of command.commands) useExitCodes(subcommand);
+  for (const subcommand of command.commands) setExitCodes(subcommand);
 }
