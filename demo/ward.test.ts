@@ -72,11 +72,12 @@ test("birth date and sex agree with the recorded person at the end of 2026", () 
   }
 });
 
-test("a device that plays faster than life says so, and no other does", () => {
-  for (const { device } of DEVICES)
+test("a device that plays faster than life or by the minute says so, and no other does", () => {
+  for (const { device } of DEVICES) {
     const isByMinute = device.recording === "mimic-s00001";
     const note = device.pace === 60 ? FAST_NOTE : isByMinute ? MINUTE_NOTE : "";
     assert.equal(device.note, note, device.key);
+  }
 });
 
 test("devices are assigned before their recorded past begins", () => {
