@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import axe from "axe-core";
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import type { AtEnd } from "../support/database.ts";
 import { MAIN } from "../support/platform.ts";
@@ -83,4 +84,21 @@ export function temporaryFolder(t: AtEnd): string {
   const folder = mkdtempSync(join(tmpdir(), "vitalward-browser-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
+}
+
+/** What axe-core finds wrong on the page as it is now: "rule: place", empty when all is well. */
+export async function axeFindings(page: Page): Promise<string[]> {
+  // By the debugger's protocol, so the page's own Content-Security-Policy stays in force. As text,
+  // because this folder is compiled for Node, which knows no window.
+  await page.evaluate(axe.source);
+  return page.evaluate<string[]>(
+    `axe.run().then(({ violations }) =>
+      violations.flatMap(({ id, nodes }) => nodes.map((node) => id + ": " + node.target)))`,
+  );
+}
+
+/** Whether the page is wider than what it is shown on: then it scrolls sideways. */
+export function isTooWide(page: Page): Promise<boolean> {
+  const root = "document.documentElement";
+  return page.evaluate<boolean>(`${root}.scrollWidth > ${root}.clientWidth + 1`);
 }

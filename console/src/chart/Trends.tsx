@@ -188,7 +188,7 @@ function TrendTable(props: TrendsProps & { columns: readonly Column[]; answer: S
   const points = newestPoints(props.answer, props.columns.flatMap(shownMdcs), ROWS_MAX);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <section className="trend-table" tabIndex={0} aria-label={t("patient.trends")}>
+    <section className="trend-table" tabIndex={0} aria-label={t("patient.tableLabel")}>
       <table>
         <caption>{t("patient.newestRows", { count: points.length })}</caption>
         <thead>

@@ -155,6 +155,7 @@ export const en = {
     unreadable_other:
       "{{count}} stored parts of this time span fail their check and are not shown: they were damaged or altered.",
     zone: "Times in {{zone}}",
+    tableLabel: "The newest readings as a table",
     noTrends: "Nothing but waveforms is measured of this patient, so there are no trends.",
     hoverHint:
       "Point at a chart for value, device and time; click, or use the table, for the proof.",

@@ -23,9 +23,9 @@ export function Banner() {
 export function PlainShell(props: { children: ReactNode }) {
   return (
     <div className="shell">
-      <div className="shell-head">
+      <header className="shell-head">
         <Banner />
-      </div>
+      </header>
       <main className="page">{props.children}</main>
     </div>
   );
