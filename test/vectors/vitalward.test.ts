@@ -33,6 +33,17 @@ test("the vectors on file are the ones that the seeds give", () => {
   }
 });
 
+test("the bytes in the specification's worked example are those of the vectors", () => {
+  const page = readFileSync(new URL("../../docs/envelope.md", import.meta.url), "utf8");
+  const files = ["batches.json", "blocks.json", "sessions.json"];
+  const all = files.map((name) => readFileSync(`${FOLDER}${name}`, "utf8")).join("");
+  const shown = [...page.matchAll(/^```vectors\n([\s\S]*?)^```/gm)].flatMap(([, text = ""]) =>
+    text.trim().split("\n"),
+  );
+  assert.ok(shown.length >= 14, `${shown.length} lines of bytes`);
+  for (const line of shown) assert.ok(all.includes(line), line);
+});
+
 test("each batch is the one form of its samples, and each refused form is refused by name", () => {
   const file = read<ReturnType<typeof batchVectors>>("batches.json");
   assert.equal(file.batches.length, 3);
