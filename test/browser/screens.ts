@@ -73,9 +73,7 @@ async function palette(page: Page): Promise<void> {
 }
 
 async function goTo(page: Page, hash: string, heading: string): Promise<void> {
-  await page.evaluate((to) => {
-    location.hash = to;
-  }, hash);
+  await page.goto(new URL(`/#${hash}`, page.url()).href);
   await page.getByRole("heading", { name: heading }).waitFor();
   await sleep(500);
 }
@@ -91,7 +89,7 @@ async function quietStates(browser: Browser, dataDir: string): Promise<void> {
   await shoot(browser, await nurse(), { ...shot, name: "not-shared" }, (page) =>
     goTo(page, "/patients/01900000-0000-7000-8000-000000000000", "Not here, or not shared"),
   );
-  const context = await openContext(browser, shot);
+  const context = await openContext(browser);
   await context.route("**/api/ward", (route) => route.fulfill({ status: 503, body: "" }));
   const failing = await signIn(context, await nurse());
   await failing.getByRole("heading", { name: "The platform cannot be reached" }).waitFor();
@@ -102,7 +100,7 @@ async function quietStates(browser: Browser, dataDir: string): Promise<void> {
   await failing.locator(".skeleton").first().waitFor();
   await failing.screenshot({ path: join(FOLDER, "loading-desktop-light.png") });
   await context.close();
-  const used = await openContext(browser, shot);
+  const used = await openContext(browser);
   const page = await used.newPage();
   await page.goto((await nurse()).replace(/.{6}$/, "AAAAAA"));
   await page.getByRole("alert").waitFor();
