@@ -76,6 +76,26 @@ test("a store that fails refuses with 'send again', and the next try succeeds", 
   assert.equal((await world.stored(device.patientId)).length, 1);
 });
 
+test("what is under way when the platform stops is stored with its number, or not at all", async (t) => {
+  const world = await admissionWorld(t);
+  const device = await world.device();
+  await device.open();
+  const values = Array.from({ length: 120 }, (_, i) => 40 + i);
+  const sealed = values.map((value) => device.seal([value]));
+  const under = [];
+  let stopped: Promise<void> | undefined;
+  for (const [i, bytes] of sealed.entries()) {
+    under.push(device.send(bytes));
+    if (i === 20) stopped = world.restart();
+    // One after the other, so that some wait for the next transaction at each moment of stopping.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await Promise.all([stopped, ...under]);
+  for (const bytes of sealed) await untilTaken(() => device.send(bytes));
+  const stored = (await world.stored(device.patientId)).map((sample) => sample.mantissa);
+  assert.deepEqual(stored, values);
+});
+
 test("a device restored from an old copy is rolled back, and its readings are kept", async (t) => {
   const world = await admissionWorld(t);
   const device = await world.device();

@@ -44,6 +44,9 @@ export class Committer {
   #applied: number[];
   /** Entries whose commit's answer was lost, with their envelopes. */
   readonly #doubtful = new Map<number, Pending[]>();
+  /** Envelopes handed to the store whose outcome is not told yet. */
+  #under = 0;
+  #quiet: (() => void) | undefined;
   #folding: Promise<void> | undefined;
   #settling = false;
   #closed = false;
@@ -62,11 +65,19 @@ export class Committer {
    * must not throw. */
   commit(pending: Pending, done: (problem: ProblemCode | undefined) => void): void {
     const { session, number } = pending;
-    if (!pending.fork) session.inFlight.set(number, pending);
     const settled = (problem: ProblemCode | undefined) => {
       pending.settle(problem === undefined);
       done(problem);
+      this.#under--;
+      if (this.#under === 0) this.#quiet?.();
     };
+    this.#under++;
+    if (this.#closed) {
+      if (session.inFlight.get(number) === pending) session.inFlight.delete(number);
+      settled("storage-unavailable");
+      return;
+    }
+    if (!pending.fork) session.inFlight.set(number, pending);
     this.#o.store.append(pending).then(
       () => settled(this.#followUp(pending)),
       (error: unknown) => settled(this.#failed(pending, error)),
@@ -262,6 +273,12 @@ export class Committer {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
+    // Without its number a sample would be stored once more when it comes again.
+    if (this.#under > 0) {
+      await new Promise<void>((resolve) => {
+        this.#quiet = resolve;
+      });
+    }
     await this.fold().catch((error) =>
       diagnostics.warn({ err: error }, "the admission journal will be folded at the next start"),
     );
