@@ -35,11 +35,18 @@ const Assignment = z.strictObject({ patientId: Id.nullable(), fromMs: TimeMs.opt
 
 const CHANGES = ["suspend", "resume", "revoke"] as const;
 
-export function registerDeviceRoutes(
-  app: FastifyInstance,
-  o: { access: Access; registry: Registry },
-): void {
-  const { access, registry } = o;
+interface Dependencies {
+  readonly access: Access;
+  readonly registry: Registry;
+}
+
+export function registerDeviceRoutes(app: FastifyInstance, o: Dependencies): void {
+  registerListing(app, o);
+  registerClaims(app, o);
+  registerChanges(app, o);
+}
+
+function registerListing(app: FastifyInstance, { access, registry }: Dependencies): void {
   const answer = (device: Device) => ({
     ...device,
     assignments: registry
@@ -64,6 +71,9 @@ export function registerDeviceRoutes(
       return answer(device);
     },
   );
+}
+
+function registerClaims(app: FastifyInstance, { access, registry }: Dependencies): void {
   app.post<{ Body: z.output<typeof NewDevice> }>(
     "/api/devices",
     {
@@ -101,6 +111,9 @@ export function registerDeviceRoutes(
       return registry.createClaim({ deviceId });
     },
   );
+}
+
+function registerChanges(app: FastifyInstance, { access, registry }: Dependencies): void {
   app.put<{ Params: { deviceId: string }; Body: z.output<typeof Assignment> }>(
     "/api/devices/:deviceId/assignment",
     {

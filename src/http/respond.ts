@@ -63,6 +63,12 @@ export function toProblem(error: unknown, requestId: string): Problem {
   if (error instanceof SyntaxError && (error as { statusCode?: number }).statusCode === 400) {
     return new Problem("bad-request", { detail: "the body is not JSON" });
   }
+  // The file server's refusals: a path that leads out of its folder, a range that is none.
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  if (status === 403 || status === 404) return new Problem("not-found");
+  if (typeof status === "number" && status >= 400 && status < 500) {
+    return new Problem("bad-request");
+  }
   diagnostics.error({ requestId, fault: faultOf(error) }, "internal fault");
   return new Problem("internal-fault");
 }

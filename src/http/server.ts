@@ -6,6 +6,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
+import { StartRefusal } from "../start-refusal.ts";
 import { registerConsole, sendConsolePage } from "./console.ts";
 import { registerHealthRoutes } from "./health.ts";
 import { registerOpenApi } from "./openapi.ts";
@@ -29,10 +30,10 @@ export interface HttpOptions {
 }
 
 /** Makes the server; routes are registered on it afterwards, then `listen({ port, host: bind })`.
- * @throws Error for a bind beyond loopback without TLS: a session cookie would cross the network readable. */
+ * @throws StartRefusal for a bind beyond loopback without TLS: a session cookie would cross the network readable. */
 export async function createHttpServer(o: HttpOptions): Promise<FastifyInstance> {
   if (!isLoopback(o.bind) && o.tls === undefined) {
-    throw new Error(
+    throw new StartRefusal(
       `refusing to bind ${o.bind} without TLS: set VITALWARD_TLS_CERT and VITALWARD_TLS_KEY, ` +
         "or VITALWARD_BIND to 127.0.0.1",
     );
@@ -44,14 +45,15 @@ export async function createHttpServer(o: HttpOptions): Promise<FastifyInstance>
     secure: o.tls !== undefined,
     publicOrigins: o.publicOrigins ?? [],
   });
-  app.addHook("onRequest", async (request, reply) => {
-    reply.header("x-request-id", request.id);
-    check(request);
-  });
   await app.register(helmet, helmetOptions(o.tls !== undefined));
   await app.register(cookie);
   await app.register(websocket, {
     options: { maxPayload: limits.webSocketMessageBytesMax },
+  });
+  // After the WebSocket plugin's hook, which marks an upgrade: it closes the socket of a refused one.
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header("x-request-id", request.id);
+    check(request);
   });
   await registerOpenApi(app, o.version);
   registerHealthRoutes(app, o.ready);

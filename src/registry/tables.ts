@@ -32,6 +32,10 @@ export interface ClaimRow {
 
 export function registryTables(database: Database) {
   const tenant = database.tenantId;
+  return { ...deviceTables(database, tenant), ...claimTables(tenant), ...assignmentTables(tenant) };
+}
+
+function deviceTables(database: Database, tenant: string) {
   return {
     async load() {
       const [devices, certificates, assignments] = await Promise.all([
@@ -60,6 +64,33 @@ export function registryTables(database: Database) {
         [tenant, o.deviceId, o.sealed, o.nowMs],
       );
     },
+    async addCertificate(
+      client: Client,
+      o: { hash: string; deviceId: string; der: Uint8Array; nowMs: number },
+    ) {
+      await client.query(
+        `INSERT INTO device_certificate (tenant_id, certificate_hash, device_id, der, issued_ms)
+         VALUES ($1, $2, $3, $4, $5)`,
+        [tenant, Buffer.from(o.hash, "hex"), o.deviceId, o.der, o.nowMs],
+      );
+    },
+    /** @returns false when the device was not in one of the states `from`. */
+    async changeState(
+      client: Client,
+      o: { deviceId: string; from: readonly DeviceState[]; to: DeviceState; enrolledMs?: number },
+    ): Promise<boolean> {
+      const done = await client.query(
+        `UPDATE device SET state = $4, enrolled_ms = COALESCE(enrolled_ms, $5)
+         WHERE tenant_id = $1 AND device_id = $2 AND state = ANY($3)`,
+        [tenant, o.deviceId, o.from, o.to, o.enrolledMs ?? null],
+      );
+      return done.rowCount === 1;
+    },
+  };
+}
+
+function claimTables(tenant: string) {
+  return {
     async addClaim(
       client: Client,
       o: {
@@ -91,28 +122,11 @@ export function registryTables(database: Database) {
         [tenant, hash, nowMs, Buffer.from(certificateHash, "hex")],
       );
     },
-    async addCertificate(
-      client: Client,
-      o: { hash: string; deviceId: string; der: Uint8Array; nowMs: number },
-    ) {
-      await client.query(
-        `INSERT INTO device_certificate (tenant_id, certificate_hash, device_id, der, issued_ms)
-         VALUES ($1, $2, $3, $4, $5)`,
-        [tenant, Buffer.from(o.hash, "hex"), o.deviceId, o.der, o.nowMs],
-      );
-    },
-    /** @returns false when the device was not in one of the states `from`. */
-    async changeState(
-      client: Client,
-      o: { deviceId: string; from: readonly DeviceState[]; to: DeviceState; enrolledMs?: number },
-    ): Promise<boolean> {
-      const done = await client.query(
-        `UPDATE device SET state = $4, enrolled_ms = COALESCE(enrolled_ms, $5)
-         WHERE tenant_id = $1 AND device_id = $2 AND state = ANY($3)`,
-        [tenant, o.deviceId, o.from, o.to, o.enrolledMs ?? null],
-      );
-      return done.rowCount === 1;
-    },
+  };
+}
+
+function assignmentTables(tenant: string) {
+  return {
     async endAssignment(
       client: Client,
       o: { deviceId: string; patientId: string; fromMs: number; toMs: number },
