@@ -113,7 +113,7 @@ export function verifyInclusion(
   root: Uint8Array,
 ): boolean {
   if (!Number.isSafeInteger(index) || !Number.isSafeInteger(size)) return false;
-  if (index < 0 || index >= size) return false;
+  if (index < 0 || index >= size || leaf.length !== 32 || root.length !== 32) return false;
   let fn = index;
   let sn = size - 1;
   let r = leaf;
