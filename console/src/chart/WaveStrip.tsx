@@ -53,17 +53,24 @@ function useStrip(patientId: string, metric: Metric) {
     const made = new Strip(element, { unit: metric.unit, colours: coloursOf(element) });
     strip.current = made;
     const now = () => Date.now() + line.state.offsetMs;
-    const stop = board.onWave(patientId, (run) => {
-      if (run.mdc === metric.mdc) made.take(run, now());
-    });
     const leaving = new AbortController();
-    fetchPast(patientId, metric, now(), leaving.signal).then(
-      (runs) => made.takePast(runs),
-      // Live runs fill the strip all the same; a refusal is told by the page's own question.
-      (error: unknown) => {
-        if (!leaving.signal.aborted) console.warn("stored waveform not shown", error);
-      },
-    );
+    const fill = () =>
+      fetchPast(patientId, metric, now(), leaving.signal).then(
+        (runs) => made.takePast(runs),
+        // Live runs fill the strip all the same; a refusal is told by the page's own question.
+        (error: unknown) => {
+          if (!leaving.signal.aborted) console.warn("stored waveform not shown", error);
+        },
+      );
+    void fill();
+    let isLive = false;
+    const stop = board.onWave(patientId, (run) => {
+      if (run.mdc !== metric.mdc) return;
+      made.take(run, now());
+      // What was stored between the first answer and the first live run would be missing.
+      if (!isLive) void fill();
+      isLive = true;
+    });
     const observer = new ResizeObserver(() => {
       made.resize(element.clientWidth, element.clientHeight, devicePixelRatio);
     });
