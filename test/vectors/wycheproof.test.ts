@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  createPublicKey,
-  createSecretKey,
-  diffieHellman,
-  type JsonWebKey,
-  verify,
-} from "node:crypto";
+import { createPublicKey, createSecretKey, diffieHellman, verify } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
@@ -27,7 +21,6 @@ interface Group {
   keySize?: number;
   tagSize?: number;
   publicKeyDer?: string;
-  publicKeyJwk?: JsonWebKey;
 }
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
