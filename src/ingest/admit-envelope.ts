@@ -2,7 +2,7 @@
 import { diagnostics } from "../diagnostics.ts";
 import { batchLeaf, leafSalt } from "../envelope/block.ts";
 import type { ReadContent } from "../envelope/content.ts";
-import { parseEnvelope } from "../envelope/envelope.ts";
+import { type EnvelopeParts, parseEnvelope } from "../envelope/envelope.ts";
 import { envelopeHash } from "../envelope/session.ts";
 import { limits } from "../limits.ts";
 import { Problem, type ProblemCode } from "../problems.ts";
@@ -46,12 +46,13 @@ export class EnvelopeJudge {
   }
 
   /** Answers by `done`, once, after the durable commit; it must not throw. What is usual needs no
-   * promise on its way to the commit: there are tens of thousands a second. */
-  judge(arrival: Arrival, bytes: Uint8Array, done: Done): void {
+   * promise on its way to the commit: there are tens of thousands a second.
+   * @param known the envelope taken apart, where the caller did that. */
+  judge(arrival: Arrival, bytes: Uint8Array, done: Done, known?: EnvelopeParts): void {
     let session: LiveSession | undefined;
     let verdict: EnvelopeVerdict | Promise<EnvelopeVerdict> | undefined;
     try {
-      const parts = parseEnvelope(bytes);
+      const parts = known ?? parseEnvelope(bytes);
       session = this.#o.book.byKid(arrival.deviceId, parts.kid);
       const hasPast = session !== undefined && session.keys.oldestEpoch > 0;
       const place = hasPast ? session?.keys.place(parts) : undefined;

@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { counter, diagnostics, histogram } from "../diagnostics.ts";
+import { parseUsualEnvelope } from "../envelope/envelope.ts";
 import type { PlatformIdentity } from "../envelope/opening.ts";
 import { joinPayload, type PayloadItem, splitPayload } from "../envelope/payload.ts";
 import { limits } from "../limits.ts";
@@ -188,17 +189,16 @@ export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
 
 function admitThen(parts: Parts, arrival: Arrival, answer: (verdict: Verdict) => void): void {
   const startMs = parts.clock.monotonicMs();
-  const items = itemsOf(parts, arrival, startMs);
+  const sole = parseUsualEnvelope(arrival.bytes);
+  const items = mayCome(parts, arrival, startMs) ?? (sole ? [] : itemsOf(parts, arrival, startMs));
   if (typeof items === "string") {
     noteRefusal(parts.events, arrival, items);
     answer({ outcome: "refused", problem: items, downlink: [] });
     return;
   }
-  const [first] = items;
-  if (items.length === 1 && first?.kind === "envelope") {
-    parts.judge.judge(arrival, first.bytes, (verdict) =>
-      answer(concluded(parts, arrival, startMs, [verdict])),
-    );
+  if (sole) {
+    const judged = (verdict: ItemVerdict) => answer(concluded(parts, arrival, startMs, [verdict]));
+    parts.judge.judge(arrival, arrival.bytes, judged, sole);
     return;
   }
   judgeInTurn(parts, arrival, items).then(
@@ -210,14 +210,19 @@ function admitThen(parts: Parts, arrival: Arrival, answer: (verdict: Verdict) =>
   );
 }
 
-/** What is asked before anything is opened. @returns its items, or why none is looked at. */
-function itemsOf(parts: Parts, arrival: Arrival, nowMs: number): PayloadItem[] | ProblemCode {
-  const { registry, rates } = parts;
+/** What is asked before anything is looked at. @returns why nothing is. */
+function mayCome(parts: Parts, arrival: Arrival, nowMs: number): ProblemCode | undefined {
   const { deviceId, bytes } = arrival;
   if (bytes.length > limits.arrivalBytesMax) return "envelope-too-large";
-  const barred = barredBy(registry, arrival);
+  const barred = barredBy(parts.registry, arrival);
   if (barred) return barred;
-  if (!rates.allow(deviceId, 1, bytes.length, nowMs)) return "rate-limited";
+  return parts.rates.allow(deviceId, 1, bytes.length, nowMs) ? undefined : "rate-limited";
+}
+
+/** @returns the items of an arrival, or why none is opened. */
+function itemsOf(parts: Parts, arrival: Arrival, nowMs: number): PayloadItem[] | ProblemCode {
+  const { rates } = parts;
+  const { deviceId, bytes } = arrival;
   let items: PayloadItem[];
   try {
     items = splitPayload(bytes);

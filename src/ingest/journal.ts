@@ -6,7 +6,7 @@
  * Form: repeated `device(16) session(16) varint(count)`, then for each number `varint(number)
  * flags(1) hash(8) [leaf(32)]`. Flag 1: a leaf follows. Flag 2: a fork, its number was taken already.
  */
-import { pushVarint, readVarint } from "./ranges.ts";
+import { readVarint } from "./ranges.ts";
 
 export interface JournalNumber {
   readonly number: number;
@@ -25,24 +25,41 @@ export interface JournalGroup {
 
 export const HASH_BYTES = 8;
 export const LEAF_BYTES = 32;
+/** Numbers reach 2^53: 8 bytes of 7 bits. */
+const VARINT_BYTES_MAX = 8;
+const HEAD_BYTES_MAX = 16 + 16 + VARINT_BYTES_MAX;
+const ENTRY_BYTES_MAX = VARINT_BYTES_MAX + 1 + HASH_BYTES + LEAF_BYTES;
 const FLAG_LEAF = 1;
 const FLAG_FORK = 2;
 
 export function encodeJournal(groups: readonly JournalGroup[]): Buffer {
-  const parts: Uint8Array[] = [];
+  let most = 0;
+  for (const group of groups) most += HEAD_BYTES_MAX + group.numbers.length * ENTRY_BYTES_MAX;
+  const out = Buffer.allocUnsafe(most);
+  let at = 0;
   for (const group of groups) {
-    const head = [...uuidBytes(group.deviceId), ...Buffer.from(group.sessionId, "hex")];
-    pushVarint(head, group.numbers.length);
-    parts.push(Uint8Array.from(head));
-    for (const entry of group.numbers) {
-      const front: number[] = [];
-      pushVarint(front, entry.number);
-      front.push((entry.leaf ? FLAG_LEAF : 0) | (entry.fork ? FLAG_FORK : 0));
-      parts.push(Uint8Array.from(front), entry.hash);
-      if (entry.leaf) parts.push(entry.leaf);
+    at += uuidBytes(group.deviceId).copy(out, at);
+    at += out.write(group.sessionId, at, "hex");
+    at = writeVarint(out, at, group.numbers.length);
+    for (const { number, hash, leaf, fork } of group.numbers) {
+      at = writeVarint(out, at, number);
+      out[at++] = (leaf ? FLAG_LEAF : 0) | (fork ? FLAG_FORK : 0);
+      out.set(hash, at);
+      at += HASH_BYTES;
+      if (leaf === undefined) continue;
+      out.set(leaf, at);
+      at += LEAF_BYTES;
     }
   }
-  return Buffer.concat(parts);
+  return out.subarray(0, at);
+}
+
+function writeVarint(out: Buffer, from: number, value: number): number {
+  let at = from;
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 128)) out[at++] = (rest % 128) | 0x80;
+  out[at++] = rest;
+  return at;
 }
 
 /** @throws Error when the bytes are not what `encodeJournal` makes: the stored row was altered. */
