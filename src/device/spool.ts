@@ -270,7 +270,10 @@ export class Spool {
       const length = file.readUInt32BE(at);
       const end = at + HEAD_BYTES + length;
       if (length < META_BYTES || length > RECORD_BYTES_MAX || end > file.length) break;
-      if (crc32(file.subarray(at + HEAD_BYTES, end)) !== file.readUInt32BE(at + 4)) break;
+      if (crc32(file.subarray(at + HEAD_BYTES, end)) !== file.readUInt32BE(at + 4)) {
+        at = end; // damaged; what follows it is not lost for that
+        continue;
+      }
       const sessionId = hex(file.subarray(at + 9, at + 25));
       const sequence = Number(file.readBigUInt64BE(at + 25));
       const offset = at + HEAD_BYTES + META_BYTES;
