@@ -143,7 +143,7 @@ async function everything(): Promise<void> {
   }
   const light = { theme: "light", size: "desktop" } as const;
   const dark = { theme: "dark", size: "desktop" } as const;
-  await shoot(browser, await link("nurse"), { ...light, name: "week" }, (page) =>
+  await shoot(browser, await link("nurse"), { ...light, name: "day" }, (page) =>
     patient("Lefèvre", async (opened) => {
       await opened.getByText("24 h", { exact: true }).click();
       await sleep(4_000);

@@ -14,7 +14,7 @@ import { metricsOf, pressurePartners } from "../reading/groups.ts";
 import { referenceOf } from "../reading/reference.ts";
 import { shownValue, type unitOf } from "../reading/units.ts";
 import { localTicks, number, type Style, shortDate, shortTime } from "../time/format.ts";
-import { nearestPoint, type Point, plotColumn } from "./plot-series.ts";
+import { nearestPoint, type Column as PlotColumn, type Point, plotColumn } from "./plot-series.ts";
 
 const SYNC = "trends";
 /** Pointing this many pixels beside a sample still means it. */
@@ -136,8 +136,14 @@ function makePlot(
       ],
     },
   };
-  const table = columns.length === 0 ? [[], []] : uPlot.join(columns as uPlot.AlignedData[]);
+  const table = columns.length === 0 ? [[], []] : joined(columns);
   return new uPlot(options, table as uPlot.AlignedData, element);
+}
+
+/** On one time axis. Where one series has a gap it stays one (mode 2), however many samples another has meanwhile. */
+function joined(columns: readonly PlotColumn[]): uPlot.AlignedData {
+  const keepGaps = columns.map(() => [2, 2] as uPlot.JoinNullMode[]);
+  return uPlot.join(columns as unknown as uPlot.AlignedData[], keepGaps);
 }
 
 /** A flat line stays flat: small wobble is not blown up to the height of the strip. In the shown unit. */

@@ -13,7 +13,7 @@ import { knownAgainst } from "../parts/words.ts";
 import { COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
 import { readingText, unitOf } from "../reading/units.ts";
 import { dateTime, zonedTime, zoneName } from "../time/format.ts";
-import { newestPoints, type Point } from "./plot-series.ts";
+import { type Point, rowPoints } from "./plot-series.ts";
 import { shownMdcs, TrendChart } from "./TrendChart.tsx";
 import "./trends.css";
 
@@ -22,7 +22,9 @@ export const SPANS = { "1h": HOUR_MS, "24h": 24 * HOUR_MS, "7d": 7 * 24 * HOUR_M
 export type Span = keyof typeof SPANS;
 /** How often a span is fetched anew: about one pixel of it. */
 const FRESH_MS = { "1h": 5_000, "24h": 60_000, "7d": 300_000 } as const;
-const ROWS_MAX = 40;
+/** A row of the table for each kind of reading and this much time. */
+const ROW_MS = { "1h": 60_000, "24h": 1_800_000, "7d": 4 * HOUR_MS } as const;
+const ROWS_SHOWN = 60;
 
 interface TrendsProps {
   patient: LivePatient;
@@ -175,7 +177,8 @@ function TrendRow(props: TrendsProps & { column: Column; answer: SeriesAnswer })
 }
 
 function bucketWords(ms: number): string {
-  return ms < 60_000 ? `${(ms / 1000).toFixed(0)} s` : `${(ms / 60_000).toFixed(0)} min`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(0)} s`;
+  return ms < HOUR_MS ? `${(ms / 60_000).toFixed(0)} min` : `${(ms / HOUR_MS).toFixed(0)} h`;
 }
 
 export function deviceName(patient: LivePatient, deviceId: string): string {
@@ -185,12 +188,14 @@ export function deviceName(patient: LivePatient, deviceId: string): string {
 function TrendTable(props: TrendsProps & { columns: readonly Column[]; answer: SeriesAnswer }) {
   const { t } = useTranslation();
   const { preferences, style } = useSettings();
-  const points = newestPoints(props.answer, props.columns.flatMap(shownMdcs), ROWS_MAX);
+  const [shown, setShown] = useState(ROWS_SHOWN);
+  const all = rowPoints(props.answer, props.columns.flatMap(shownMdcs), ROW_MS[props.span]);
+  const points = all.slice(0, shown);
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
     <section className="trend-table" tabIndex={0} aria-label={t("patient.tableLabel")}>
       <table>
-        <caption>{t("patient.newestRows", { count: points.length })}</caption>
+        <caption>{t("patient.rows", { bucket: bucketWords(ROW_MS[props.span]) })}</caption>
         <thead>
           <tr>
             <th scope="col">{t("patient.columnTime")}</th>
@@ -240,6 +245,16 @@ function TrendTable(props: TrendsProps & { columns: readonly Column[]; answer: S
           })}
         </tbody>
       </table>
+      {shown < all.length && (
+        <Button
+          className="trend-older"
+          size="compact-sm"
+          variant="default"
+          onClick={() => setShown(shown + ROWS_SHOWN)}
+        >
+          {t("patient.older")}
+        </Button>
+      )}
     </section>
   );
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Series, SeriesAnswer } from "../../../src/ward/schema.ts";
-import { nearestPoint, newestPoints, plotColumn } from "./plot-series.ts";
+import { nearestPoint, plotColumn, rowPoints } from "./plot-series.ts";
 
 const series: Series = {
   mdc: 147842,
@@ -41,9 +41,13 @@ test("pointing into a gap finds nothing", () => {
   assert.equal(nearestPoint(answer, [1], 10_000, 5_000), undefined);
 });
 
-test("the table begins with the newest", () => {
+test("the table has the newest sample of every bucket of time, newest first", () => {
   assert.deepEqual(
-    newestPoints(answer, [147842], 2).map((point) => point.mantissa),
+    rowPoints(answer, [147842], 60_000).map((point) => point.mantissa),
     [80, 71],
+  );
+  assert.deepEqual(
+    rowPoints(answer, [147842], 1_000).map((point) => point.mantissa),
+    [80, 71, 70],
   );
 });

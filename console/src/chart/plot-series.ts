@@ -61,18 +61,24 @@ export function nearestPoint(
   return best;
 }
 
-/** The newest samples of the given series, newest first. */
-export function newestPoints(answer: SeriesAnswer, mdcs: readonly number[], most: number): Point[] {
-  return answer.series
-    .filter((series) => mdcs.includes(series.mdc))
-    .flatMap((series) =>
-      Array.from(
-        { length: Math.min(most, series.atMs.length) },
-        (_, back) => pointAt(series, series.atMs.length - 1 - back, answer.fromMs) ?? [],
-      ).flat(),
-    )
-    .sort((a, b) => b.timeMs - a.timeMs || a.metric.mdc - b.metric.mdc)
-    .slice(0, most);
+/** Of each series the newest sample of every bucket of time: the rows of a chart on paper. Newest first. */
+export function rowPoints(
+  answer: SeriesAnswer,
+  mdcs: readonly number[],
+  bucketMs: number,
+): Point[] {
+  const rows: Point[] = [];
+  for (const series of answer.series.filter((one) => mdcs.includes(one.mdc))) {
+    let taken: number | undefined;
+    for (let index = series.atMs.length - 1; index >= 0; index -= 1) {
+      const bucket = Math.floor((answer.fromMs + (series.atMs[index] ?? 0)) / bucketMs);
+      const point = bucket === taken ? undefined : pointAt(series, index, answer.fromMs);
+      if (point === undefined) continue;
+      taken = bucket;
+      rows.push(point);
+    }
+  }
+  return rows.sort((a, b) => b.timeMs - a.timeMs || a.metric.mdc - b.metric.mdc);
 }
 
 export function pointAt(series: Series, index: number, fromMs: number): Point | undefined {

@@ -166,7 +166,8 @@ export const en = {
     columnDevice: "Device",
     columnKnown: "Known against it",
     columnProof: "Proof",
-    newestRows: "The newest {{count}} readings of this time span.",
+    rows: "The newest reading of each kind in every {{bucket}}.",
+    older: "Show older",
     devices: "Devices",
     signed: "signed",
     unsigned: "not signed yet",
@@ -188,7 +189,7 @@ export const en = {
     failed: "The proof could not be fetched",
     checkedIn: "Checked in {{ms}} ms",
     checks: "What was checked here",
-    facts: "What was signed",
+    facts: "Where it comes from",
     step: {
       batch: "The reading is in the batch",
       leaf: "The batch hashes to a leaf of the block",

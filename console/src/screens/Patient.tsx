@@ -68,6 +68,7 @@ function PatientPage(props: { patient: LivePatient }) {
     <>
       <Head patient={props.patient} />
       <div className="patient-top" data-waves={waveforms.length > 0}>
+        <Tiles patient={props.patient} onProof={setProofOf} />
         {waveforms.length > 0 && (
           <section className="panel patient-waves" aria-label={t("patient.waveforms")}>
             {waveforms.map((metric) => (
@@ -76,7 +77,6 @@ function PatientPage(props: { patient: LivePatient }) {
             <p className="patient-scale">{t("patient.waveformScale")}</p>
           </section>
         )}
-        <Tiles patient={props.patient} onProof={setProofOf} />
       </div>
       <Trends
         patient={props.patient}
@@ -107,7 +107,7 @@ function Head(props: { patient: LivePatient }) {
         <span aria-hidden="true">←</span> {t("patient.back")}
       </a>
       <h1 className="title">
-        <span className="patient-bed">{placeWords(t, facts)}</span> {facts.name}
+        {facts.name} <span className="patient-bed">{placeWords(t, facts)}</span>
       </h1>
       <p className="patient-who">
         {t("person.yearsLong", { count: facts.ageYears })}, {t(`person.sex.${facts.sex}`)}
@@ -172,7 +172,7 @@ function Tile(props: {
   return (
     // biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields
     <div
-      className={`panel tile${isStale ? " hatched" : ""}`}
+      className="panel tile"
       role="group"
       aria-label={t(`metric.${props.column.id}`)}
       data-freshness={current.freshness}
