@@ -4,7 +4,7 @@
  *
  * If lost: the texts are unreadable, ids and history remain. If altered: opening fails, typed.
  */
-import { createCipheriv, createDecipheriv } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from "node:crypto";
 import type { Clock } from "./clock.ts";
 
 /** Secret bytes by kind and id, kept in the keystore and never in the database (`vault.secrets`). */
@@ -20,6 +20,9 @@ export interface SealedFields {
   seal(context: string, text: string): Uint8Array;
   /** @throws Error when the bytes were altered, or sealed for another context or organisation. */
   open(context: string, sealed: Uint8Array): string;
+  /** HMAC-SHA-256 of a secret, to find it again without keeping it: who writes the database but
+   * lacks the keystore can neither have it back nor put one of his own there. */
+  hash(context: string, secret: string): Buffer;
 }
 
 const NONCE_BYTES = 12;
@@ -39,9 +42,12 @@ export async function openSealedFields(o: {
     await o.secrets.put("field-key", o.name, key);
   }
   const secret = key;
+  const hashKey = Buffer.from(hkdfSync("sha256", secret, "", "vitalward/field/1 hash", 32));
   const associated = (context: string) =>
     Buffer.from(`vitalward/field/1\0${o.tenantId}\0${o.name}\0${context}`);
   return {
+    hash: (context, text) =>
+      createHmac("sha256", hashKey).update(associated(context)).update("\0").update(text).digest(),
     seal(context, text) {
       const nonce = o.clock.random(NONCE_BYTES);
       const cipher = createCipheriv("aes-256-gcm", secret, nonce).setAAD(associated(context));

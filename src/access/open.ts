@@ -32,7 +32,7 @@ export async function openAccess(o: AccessOptions): Promise<Access> {
     clock: o.clock,
   });
   const people = new People(o.database, fields, o.clock);
-  const sessions = new Sessions(o.database, o.clock);
+  const sessions = new Sessions(o.database, fields, o.clock);
   await people.load();
   await sessions.load();
   return new StaffAccess(o, people, sessions);

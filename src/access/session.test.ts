@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import { movableClock, testTrust } from "../../test/support/trust.ts";
 import { createHttpServer } from "../http/server.ts";
 import { limits } from "../limits.ts";
+import { Problem } from "../problems.ts";
 import { registerDeviceRoutes } from "./device-routes.ts";
 import { registerPeopleRoutes } from "./people-routes.ts";
 import type { StaffRole } from "./principal.ts";
@@ -183,6 +184,28 @@ test("sessions, people, care teams and preferences outlive a restart; the secret
   assert.deepEqual(await second.access.patientsOf(principal), [patientId]);
   assert.deepEqual(await second.access.person(person.id), person);
   assert.deepEqual(await second.access.preferences(person.id), saved);
+});
+
+test("who may write the database but has no keystore signs in as nobody", async (t) => {
+  const first = await testTrust(t);
+  const person = await first.access.createPerson({ name: "Nora Example", role: "nurse" });
+  await first.access.createToken(person.id);
+  await first.close();
+  const { database, keystoreDir } = first;
+  const secret = Buffer.alloc(32, 7).toString("base64url");
+  for (const guess of [secret, `vitalward/bearer/1\0${secret}`]) {
+    await database.pool.query(
+      `INSERT INTO session SELECT tenant_id, $1, gen_random_uuid(), person_id, means, started_ms, seen_ms, expires_ms
+       FROM session LIMIT 1`,
+      [createHash("sha256").update(guess).digest()],
+    );
+  }
+  const second = await testTrust(t, { database, keystoreDir });
+  const request = { headers: { authorization: `Bearer ${secret}` }, cookies: {} } as never;
+  await assert.rejects(
+    second.access.authenticate(request),
+    (error) => error instanceof Problem && error.code === "not-signed-in",
+  );
 });
 
 test("only an administrator reaches the administrators' routes, and each change is written down", async (t) => {

@@ -1,12 +1,12 @@
 /**
  * Sign-in: links that work once, browser sessions, bearer tokens. Every secret is 256 random bits and
- * is kept as its SHA-256 only; whoever reads the database can sign in as nobody.
+ * is kept as a keyed hash only; whoever reads or writes the database can sign in as nobody.
  */
-import { createHash } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
 import type { Database } from "../postgres/database.ts";
 import { Problem } from "../problems.ts";
+import type { SealedFields } from "../sealed-fields.ts";
 import { type SessionRow, sessionTables } from "./tables.ts";
 
 export interface Session {
@@ -28,6 +28,7 @@ const ASK_FOR_ANOTHER =
 
 export class Sessions {
   readonly #database: Database;
+  readonly #fields: SealedFields;
   readonly #clock: Clock;
   readonly #tables: ReturnType<typeof sessionTables>;
   readonly #byHash = new Map<string, Session>();
@@ -35,8 +36,9 @@ export class Sessions {
   readonly #seen = new Set<Session>();
   #seenWrittenMs = 0;
 
-  constructor(database: Database, clock: Clock) {
+  constructor(database: Database, fields: SealedFields, clock: Clock) {
     this.#database = database;
+    this.#fields = fields;
     this.#clock = clock;
     this.#tables = sessionTables(database.tenantId);
   }
@@ -54,7 +56,7 @@ export class Sessions {
 
   /** The live session or token with that secret. Counts as a use. */
   find(secret: string, means: "cookie" | "bearer"): Session | undefined {
-    const session = this.#byHash.get(hashOf(means, secret).toString("hex"));
+    const session = this.#byHash.get(this.#hashOf(means, secret).toString("hex"));
     if (session === undefined || !this.isLive(session.id)) return undefined;
     session.seenMs = this.#nowMs();
     this.#seen.add(session);
@@ -73,7 +75,7 @@ export class Sessions {
     const secret = this.#secret();
     const expiresMs = this.#nowMs() + limits.signInLinkLifeMs;
     await this.#database.transaction((client) =>
-      this.#tables.addLink(client, { hash: hashOf("link", secret), personId, expiresMs }),
+      this.#tables.addLink(client, { hash: this.#hashOf("link", secret), personId, expiresMs }),
     );
     return { secret, expiresMs };
   }
@@ -87,7 +89,7 @@ export class Sessions {
     const cookie = this.#secret();
     const row = await this.#database.transaction(async (client) => {
       const nowMs = this.#nowMs();
-      const personId = await this.#tables.spendLink(client, hashOf("link", secret), nowMs);
+      const personId = await this.#tables.spendLink(client, this.#hashOf("link", secret), nowMs);
       if (personId === undefined || !mayEnter(personId)) {
         throw new Problem("sign-in-link-used", { detail: ASK_FOR_ANOTHER });
       }
@@ -108,7 +110,7 @@ export class Sessions {
   #newRow(personId: string, means: "cookie" | "bearer", secret: string): SessionRow {
     const nowMs = this.#nowMs();
     return {
-      session_hash: hashOf(means, secret),
+      session_hash: this.#hashOf(means, secret),
       session_id: this.#clock.uuid(),
       person_id: personId,
       means,
@@ -180,14 +182,13 @@ export class Sessions {
   #secret(): string {
     return Buffer.from(this.#clock.random(SECRET_BYTES)).toString("base64url");
   }
+  /** A secret of one kind is no secret of another. */
+  #hashOf(kind: "link" | "cookie" | "bearer", secret: string): Buffer {
+    return this.#fields.hash(kind, secret);
+  }
   #nowMs(): number {
     return Math.floor(this.#clock.nowMs());
   }
-}
-
-/** A secret of one kind is no secret of another. */
-function hashOf(kind: "link" | "cookie" | "bearer", secret: string): Buffer {
-  return createHash("sha256").update(`vitalward/${kind}/1\0${secret}`).digest();
 }
 
 function fromRow(row: SessionRow): Session {

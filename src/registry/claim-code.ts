@@ -1,6 +1,6 @@
-/** Claim codes: 100 random bits that a person can read out and type; stored as a hash only. */
-import { createHash } from "node:crypto";
+/** Claim codes: 100 random bits that a person can read out and type; stored as a keyed hash only. */
 import type { Clock } from "../clock.ts";
+import type { SealedFields } from "../sealed-fields.ts";
 
 // Crockford's base 32: no I, L, O, U, so that nothing is misread.
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -13,8 +13,8 @@ export function newClaimCode(clock: Clock): string {
   return symbols.join("").replace(/.{5}(?!$)/g, "$&-");
 }
 
-/** SHA-256 of the code in its one form; a slip of the pen (case, hyphens, O for 0) does not matter. */
-export function claimHash(code: string): Buffer {
+/** The keyed hash of the code in its one form; a slip of the pen (case, hyphens, O for 0) does not matter. */
+export function claimHash(fields: SealedFields, code: string): Buffer {
   const plain = code.toUpperCase().replace(/[\s-]/g, "").replace(/O/g, "0").replace(/[IL]/g, "1");
-  return createHash("sha256").update(`vitalward/claim/1\0${plain}`).digest();
+  return fields.hash("claim", plain);
 }

@@ -157,7 +157,7 @@ class DeviceRegistry implements Registry {
         await this.#tables.addDevice(client, { deviceId, sealed, nowMs });
       }
       await this.#tables.addClaim(client, {
-        hash: claimHash(claimCode),
+        hash: claimHash(this.#fields, claimCode),
         deviceId,
         expiresMs,
         patientId: o.patientId,
@@ -187,7 +187,7 @@ class DeviceRegistry implements Registry {
   async enrol(o: { claimCode: string; csr: string }): Promise<EnrolledDevice> {
     // The request is judged first and alone, so that a bad one tells nothing about the code.
     const request = await this.#authority.parseRequest(o.csr);
-    return this.#inTurn(() => this.#enrolWith(claimHash(o.claimCode), request));
+    return this.#inTurn(() => this.#enrolWith(claimHash(this.#fields, o.claimCode), request));
   }
 
   async #enrolWith(hash: Uint8Array, request: CertificateRequest): Promise<EnrolledDevice> {

@@ -24,8 +24,8 @@ CREATE TABLE device_certificate (
   PRIMARY KEY (tenant_id, certificate_hash)
 );
 
--- Single-use codes, hashed. Lost: make a new claim. Altered: a code of 100 random bits cannot be
--- guessed from its hash; who can write here could enrol a device of his own, which the list shows.
+-- Single-use codes, hashed under a key of the keystore. Lost: make a new claim. Altered: a code can
+-- neither be had from its hash nor put here without that key.
 CREATE TABLE device_claim (
   tenant_id        uuid   NOT NULL,
   claim_hash       bytea  NOT NULL,

@@ -31,7 +31,8 @@ CREATE TABLE care_team (
   PRIMARY KEY (tenant_id, patient_id, person_id, from_ms)
 );
 
--- Single-use links, hashed. Lost: ask for another. Altered: 256 random bits cannot be had from a hash.
+-- Single-use links, hashed under a key of the keystore. Lost: ask for another. Altered: a link can
+-- neither be had from its hash nor put here without that key.
 CREATE TABLE sign_in_link (
   tenant_id  uuid   NOT NULL,
   link_hash  bytea  NOT NULL,
@@ -41,8 +42,8 @@ CREATE TABLE sign_in_link (
   PRIMARY KEY (tenant_id, link_hash)
 );
 
--- Browser sessions and bearer tokens, hashed. Lost: sign in again. Altered: as with links; who writes
--- here could add a session of a person, so the database's write access is worth as much as theirs.
+-- Browser sessions and bearer tokens, hashed likewise. Lost: sign in again. Altered: none can be
+-- added; the person of one that its holder has could be exchanged (SECURITY.md, "What is left").
 CREATE TABLE session (
   tenant_id    uuid   NOT NULL,
   session_hash bytea  NOT NULL,
