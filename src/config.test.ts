@@ -20,6 +20,7 @@ test("without any setting the platform keeps to itself: loopback and ./data", ()
     databaseUrl: undefined,
     passphraseFile: undefined,
     tls: undefined,
+    publicUrl: undefined,
     logLevel: "info",
   });
 });
@@ -32,6 +33,9 @@ const SENSELESS: [string, Record<string, string>, RegExp][] = [
   ["a negative port", { VITALWARD_DEVICE_PORT: "-1" }, /VITALWARD_DEVICE_PORT/],
   ["a certificate without its key", { VITALWARD_TLS_CERT: "c.pem" }, /together/],
   ["a key without its certificate", { VITALWARD_TLS_KEY: "k.pem" }, /together/],
+  ["a public address without TLS", { VITALWARD_PUBLIC_URL: "http://ward.example" }, /https:/],
+  ["a public address with a path", { VITALWARD_PUBLIC_URL: "https://w.example/a" }, /path/],
+  ["a public address that is none", { VITALWARD_PUBLIC_URL: "ward" }, /VITALWARD_PUBLIC_URL/],
   ["a log level that is none", { VITALWARD_LOG_LEVEL: "loud" }, /VITALWARD_LOG_LEVEL/],
   ["a settings file that is not there", { VITALWARD_CONFIG: "no.json" }, /VITALWARD_CONFIG/],
 ];

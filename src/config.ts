@@ -85,6 +85,13 @@ export const SETTINGS = [
     consequence: "private key of VITALWARD_TLS_CERT; the two are set together or not at all",
   },
   {
+    name: "VITALWARD_PUBLIC_URL",
+    unit: "https:// address",
+    fallback: undefined,
+    consequence:
+      "where people reach the console through a reverse proxy: its pages may sign in and write, sign-in links begin with it, and cookies travel by TLS only",
+  },
+  {
     name: "VITALWARD_LOG_LEVEL",
     unit: "trace, debug, info, warn, error or silent",
     fallback: "info",
@@ -112,6 +119,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly passphraseFile: string | undefined;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  /** Scheme, host and port only. */
+  readonly publicUrl: string | undefined;
   readonly logLevel: string;
 }
 
@@ -141,6 +150,7 @@ export function loadConfig(
     databaseUrl: text("DATABASE_URL"),
     passphraseFile: absolute(text("VITALWARD_PASSPHRASE_FILE")),
     tls: tlsFiles(given.VITALWARD_TLS_CERT, given.VITALWARD_TLS_KEY),
+    publicUrl: publicOrigin(text("VITALWARD_PUBLIC_URL")),
     logLevel: level(text("VITALWARD_LOG_LEVEL") as string),
   };
 }
@@ -192,6 +202,17 @@ function tlsFiles(certFile: string | undefined, keyFile: string | undefined): Co
   }
   if (certFile === undefined && keyFile === undefined) return undefined;
   throw new StartRefusal("VITALWARD_TLS_CERT and VITALWARD_TLS_KEY are set together or not at all");
+}
+
+function publicOrigin(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  const url = URL.parse(text);
+  if (url?.protocol === "https:" && url.pathname === "/" && !url.search && !url.hash) {
+    return url.origin;
+  }
+  throw new StartRefusal(
+    "VITALWARD_PUBLIC_URL must be like https://ward.example, without a path: a session must not cross a network by plain HTTP",
+  );
 }
 
 function absolute(path: string | undefined): string | undefined {

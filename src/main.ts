@@ -81,7 +81,8 @@ export async function startPlatform(
   const inside = await openInside(config, clock, passphrase.text, parts);
   const http = await openHttpDoor(inside, parts);
   const deviceDoors = await openDeviceDoors(inside, parts);
-  const consoleUrl = `${isSecure(config) ? "https" : "http"}://${urlHost(config.bind)}:${http}`;
+  const ownUrl = `${isSecure(config) ? "https" : "http"}://${urlHost(config.bind)}:${http}`;
+  const consoleUrl = config.publicUrl ?? ownUrl;
   const operator = await openOperatorDoor({
     ...inside,
     dataDir: config.dataDir,
@@ -128,7 +129,8 @@ async function openInside(
   const { secrets } = vault;
   const audit = await openAudit({ database, secrets, clock });
   parts.defer(() => audit.close());
-  const access = await openAccess({ database, secrets, audit, clock, secure: isSecure(config) });
+  const secure = comesByTls(config);
+  const access = await openAccess({ database, secrets, audit, clock, secure });
   parts.defer(() => access.close());
   const registry = await openRegistry({
     database,
@@ -179,6 +181,7 @@ async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promis
     bind: config.bind,
     ...(isSecure(config) ? { tls: tlsOf(config) } : {}),
     ...(existsSync(join(consoleDir, "index.html")) ? { consoleDir } : {}),
+    ...(config.publicUrl === undefined ? {} : { publicOrigins: [config.publicUrl] }),
     ready: {
       database: async () => {
         await database.pool.query("SELECT 1");
@@ -191,7 +194,7 @@ async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promis
     clock,
   });
   parts.defer(() => app.close());
-  registerSessionRoutes(app, { access, clock, secure: isSecure(config) });
+  registerSessionRoutes(app, { access, clock, secure: comesByTls(config) });
   registerPeopleRoutes(app, { access });
   registerDeviceRoutes(app, { access, registry });
   registerExportRoutes(app, { access, store });
@@ -213,6 +216,11 @@ async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promis
 /** Beyond loopback the console speaks TLS with the operator's own certificate; on loopback plain HTTP. */
 function isSecure(config: Config): boolean {
   return config.tls !== undefined && !isLoopback(config.bind);
+}
+
+/** Browsers come by TLS: to us, or to the reverse proxy before us. */
+function comesByTls(config: Config): boolean {
+  return isSecure(config) || config.publicUrl !== undefined;
 }
 
 function tlsOf(config: Config): { cert: string; key: string } {
