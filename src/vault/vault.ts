@@ -128,74 +128,15 @@ function wrapperOf(key: Uint8Array, tenantId: string, random: (n: number) => Uin
 async function vaultOver(file: KeystoreFile, root: Root, o: VaultOptions): Promise<Vault> {
   const secrets = secretStore(file, root.wrapper);
   const cache = keyCache({ file, root: root.wrapper, tenantId: o.tenantId, clock: o.clock });
-  const tokenKey = await openTokenKey(secrets, o);
-  const columnKeys = new Map<string, KeyObject>();
-
-  function addKey(patientId: string, generation: number): void {
-    if (file.get("isErased", patientId)) throw new Problem("patient-erased");
-    file.assertPresent();
-    const context = patientKeyContext(patientId, generation);
-    const wrapped = root.wrapper().wrap(context, o.clock.random(XAES_KEY_BYTES));
-    file.run("addPatientKey", patientId, generation, wrapped, o.clock.nowMs());
-    cache.forget(patientId);
-  }
-  const hasPatient = (patientId: string) => file.all("patientKeys", patientId).length > 0;
-
+  const token = tokenMaker(await openTokenKey(secrets, o), o.tenantId);
   return {
     keystoreId: root.keystoreId,
     secrets,
-    hasPatient,
-    ensurePatient(patientId) {
-      try {
-        cache.of(patientId);
-      } catch (error) {
-        if (!(error instanceof Problem) || error.code !== "not-found") throw error;
-        addKey(patientId, 1);
-      }
-    },
-    seal(patientId, compartment, monthIndex, aad, plaintext) {
-      const keys = cache.of(patientId);
-      const bound = bind(o.tenantId, patientId, compartment, monthIndex, keys.newest, aad);
-      const key = keys.compartment(keys.newest, compartment, monthIndex);
-      const sealed = key.seal(bound, plaintext, HEAD_BYTES);
-      sealed[0] = SEALED_VERSION;
-      sealed.writeUInt32BE(keys.newest, 1);
-      return sealed;
-    },
-    open(permit, patientId, compartment, monthIndex, aad, sealed) {
-      if (!Permit.is(permit) || permit.tenantId !== o.tenantId) throw new Problem("permit-ended");
-      if (!permit.covers(patientId, compartment)) throw new Problem("permit-ended");
-      const keys = cache.of(patientId);
-      if (sealed.length <= HEAD_BYTES || sealed[0] !== SEALED_VERSION) throw damaged();
-      const generation = Buffer.from(sealed.buffer, sealed.byteOffset, HEAD_BYTES).readUInt32BE(1);
-      const key = keys.compartment(generation, compartment, monthIndex);
-      permit.noteOpened(compartment, monthIndex);
-      const bound = bind(o.tenantId, patientId, compartment, monthIndex, generation, aad);
-      const plaintext = key.open(bound, sealed.subarray(HEAD_BYTES));
-      if (!plaintext) throw damaged();
-      return plaintext;
-    },
+    ...patientKeys(file, root, cache, o),
+    ...sealingUnder(cache, o.tenantId),
     label: (patientId, what) => cache.of(patientId).label(what),
     authenticate: (patientId, bytes) => cache.of(patientId).authenticate(bytes),
-    token(column, value) {
-      let key = columnKeys.get(column);
-      if (!key) {
-        key = macKey(tokenKey, `token\0${o.tenantId}\0${column}`);
-        columnKeys.set(column, key);
-      }
-      return createHmac("sha256", key).update(value, "utf8").digest();
-    },
-    rotatePatient(patientId) {
-      addKey(patientId, cache.of(patientId).newest + 1);
-    },
-    destroyPatient(patientId) {
-      cache.forget(patientId);
-      file.transaction(() => {
-        file.run("markErased", patientId, o.clock.nowMs());
-        file.run("deletePatientKeys", patientId);
-      });
-      file.scrub();
-    },
+    token,
     async rewrap() {
       secrets.flush();
       await root.turnOver((from, to) => rewrapAll(file, from, to));
@@ -215,6 +156,88 @@ async function vaultOver(file: KeystoreFile, root: Root, o: VaultOptions): Promi
       cache.clear();
       file.close();
     },
+  };
+}
+
+type KeyCache = ReturnType<typeof keyCache>;
+
+/** The life of a patient's data keys: made, turned over, destroyed. */
+function patientKeys(
+  file: KeystoreFile,
+  root: Root,
+  cache: KeyCache,
+  o: VaultOptions,
+): Pick<Vault, "hasPatient" | "ensurePatient" | "rotatePatient" | "destroyPatient"> {
+  function addKey(patientId: string, generation: number): void {
+    if (file.get("isErased", patientId)) throw new Problem("patient-erased");
+    file.assertPresent();
+    const context = patientKeyContext(patientId, generation);
+    const wrapped = root.wrapper().wrap(context, o.clock.random(XAES_KEY_BYTES));
+    file.run("addPatientKey", patientId, generation, wrapped, o.clock.nowMs());
+    cache.forget(patientId);
+  }
+  return {
+    hasPatient: (patientId) => file.all("patientKeys", patientId).length > 0,
+    ensurePatient(patientId) {
+      try {
+        cache.of(patientId);
+      } catch (error) {
+        if (!(error instanceof Problem) || error.code !== "not-found") throw error;
+        addKey(patientId, 1);
+      }
+    },
+    rotatePatient(patientId) {
+      addKey(patientId, cache.of(patientId).newest + 1);
+    },
+    destroyPatient(patientId) {
+      cache.forget(patientId);
+      file.transaction(() => {
+        file.run("markErased", patientId, o.clock.nowMs());
+        file.run("deletePatientKeys", patientId);
+      });
+      file.scrub();
+    },
+  };
+}
+
+/** Seals for anybody who holds the vault, opens for a live permit only. */
+function sealingUnder(cache: KeyCache, tenantId: string): Pick<Vault, "seal" | "open"> {
+  return {
+    seal(patientId, compartment, monthIndex, aad, plaintext) {
+      const keys = cache.of(patientId);
+      const bound = bind(tenantId, patientId, compartment, monthIndex, keys.newest, aad);
+      const key = keys.compartment(keys.newest, compartment, monthIndex);
+      const sealed = key.seal(bound, plaintext, HEAD_BYTES);
+      sealed[0] = SEALED_VERSION;
+      sealed.writeUInt32BE(keys.newest, 1);
+      return sealed;
+    },
+    open(permit, patientId, compartment, monthIndex, aad, sealed) {
+      if (!Permit.is(permit) || permit.tenantId !== tenantId) throw new Problem("permit-ended");
+      if (!permit.covers(patientId, compartment)) throw new Problem("permit-ended");
+      const keys = cache.of(patientId);
+      if (sealed.length <= HEAD_BYTES || sealed[0] !== SEALED_VERSION) throw damaged();
+      const generation = Buffer.from(sealed.buffer, sealed.byteOffset, HEAD_BYTES).readUInt32BE(1);
+      const key = keys.compartment(generation, compartment, monthIndex);
+      permit.noteOpened(compartment, monthIndex);
+      const bound = bind(tenantId, patientId, compartment, monthIndex, generation, aad);
+      const plaintext = key.open(bound, sealed.subarray(HEAD_BYTES));
+      if (!plaintext) throw damaged();
+      return plaintext;
+    },
+  };
+}
+
+/** Equality tokens: one key a column, derived once. */
+function tokenMaker(tokenKey: Uint8Array, tenantId: string): Vault["token"] {
+  const columnKeys = new Map<string, KeyObject>();
+  return (column, value) => {
+    let key = columnKeys.get(column);
+    if (!key) {
+      key = macKey(tokenKey, `token\0${tenantId}\0${column}`);
+      columnKeys.set(column, key);
+    }
+    return createHmac("sha256", key).update(value, "utf8").digest();
   };
 }
 
