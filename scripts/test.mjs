@@ -21,6 +21,8 @@ const TOOLS = {
   openssl: "openssl",
   setpriv: "util-linux",
 };
+/** Libraries that the browser of the npm package wants where Debian's own Chromium is not installed. */
+const BROWSER_LIBRARIES = { "libnss3.so": "libnss3", "libexpat.so.1": "libexpat1" };
 /** A single test that takes longer hangs. */
 const TEST_TIMEOUT_MS = 15 * 60_000;
 
@@ -85,6 +87,12 @@ function installTools() {
   const has = (program) =>
     spawnSync("sh", ["-c", `PATH="$PATH:/usr/sbin" command -v ${program}`]).status === 0;
   const missing = Object.entries(TOOLS).filter(([program]) => !has(program));
+  if (process.platform === "linux" && !existsSync("/usr/bin/chromium")) {
+    const known = spawnSync("sh", ["-c", 'PATH="$PATH:/sbin:/usr/sbin" ldconfig -p']).stdout;
+    missing.push(
+      ...Object.entries(BROWSER_LIBRARIES).filter(([name]) => !`${known}`.includes(name)),
+    );
+  }
   if (missing.length === 0 || process.getuid() !== 0 || !has("apt-get")) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
   console.error(`Installing ${packages.join(", ")} …`);
