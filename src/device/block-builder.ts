@@ -11,6 +11,8 @@ export class BlockBuilder {
   #from: number;
   #leaves: Uint8Array[] = [];
   #sinceMs = 0;
+  /** How it stood before the newest envelope. */
+  #before: { from: number; leaves: Uint8Array[]; count: number; sinceMs: number };
 
   constructor(
     identity: DeviceIdentity,
@@ -21,6 +23,25 @@ export class BlockBuilder {
     this.#sessionId = sessionId;
     this.saltKey = o.saltKey;
     this.#from = o.firstSequence;
+    this.#before = this.#standing();
+  }
+
+  /** Before each envelope: what `takeBack` returns to. */
+  mark(): void {
+    this.#before = this.#standing();
+  }
+
+  /** The envelope since `mark` never was: its batch is under no block, and its block is not signed. */
+  takeBack(): void {
+    const { from, leaves, count, sinceMs } = this.#before;
+    this.#from = from;
+    this.#leaves = leaves.slice(0, count);
+    this.#sinceMs = sinceMs;
+  }
+
+  #standing() {
+    const leaves = this.#leaves;
+    return { from: this.#from, leaves, count: leaves.length, sinceMs: this.#sinceMs };
   }
 
   /** Batches under no block yet. */

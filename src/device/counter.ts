@@ -107,6 +107,21 @@ export class Counter {
     this.#state.head = hex(head);
   }
 
+  /** What names the newest envelope: for `lost`. */
+  get head(): { sessionId: string; head: string } {
+    const { sessionId, head } = this.#state;
+    return { sessionId, head };
+  }
+
+  /** That number was used for an envelope that could not be kept.
+   * @param before the newest envelope there was before it, whose session goes on. */
+  lost(sequence: number, before: { sessionId: string; head: string }): void {
+    this.#state.lastSequence = sequence;
+    Object.assign(this.#state, before);
+    this.unstated(sequence, sequence);
+    this.addGap({ from: sequence, to: sequence, reason: "damaged" });
+  }
+
   addGap(gap: Gap): void {
     const sorted = [...this.#state.gaps, { ...gap }].sort((a, b) => a.from - b.from);
     const merged: Gap[] = [];
@@ -177,9 +192,15 @@ export class Counter {
   }
 
   #reserve(): void {
+    const before = this.#state.reservedTo;
     this.#state.reservedTo = this.#state.lastSequence + RESERVED;
     this.#state.clean = false;
-    this.save();
+    try {
+      this.save();
+    } catch (error) {
+      this.#state.reservedTo = before;
+      throw error;
+    }
   }
 
   save(): void {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import fs, { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, type TestContext, test } from "node:test";
@@ -51,6 +52,27 @@ function beat(count = 1) {
 async function until(holds: () => boolean, what: string): Promise<void> {
   for (let i = 0; i < 400 && !holds(); i++) await new Promise((r) => setTimeout(r, 10));
   assert.ok(holds(), what);
+}
+
+/** While it is full, each write stops half-way and fails, as on a disk without room. */
+function fullDisk(t: TestContext): { isFull: boolean } {
+  const disk = { isFull: false };
+  const { writeSync } = fs;
+  const write = writeSync as (...a: unknown[]) => number;
+  // Only the spool writes at a position.
+  fs.writeSync = ((...asked: unknown[]) => {
+    const [file, bytes, offset, length, at] = asked;
+    if (!disk.isFull || typeof at !== "number") return write(...asked);
+    write(file, bytes, offset, (length as number) >> 1, at);
+    const words = { code: "ENOSPC", syscall: "write" };
+    throw Object.assign(new Error("ENOSPC: no space left on device, write"), words);
+  }) as typeof writeSync;
+  syncBuiltinESMExports();
+  t.after(() => {
+    fs.writeSync = writeSync;
+    syncBuiltinESMExports();
+  });
+  return disk;
 }
 
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
@@ -186,4 +208,50 @@ test("sixty devices in one program keep up with a reading each", async (t) => {
   for (let i = 0; i < 10; i++) await Promise.all(devices.map((device) => device.measure(beat())));
   await Promise.all(devices.map((device) => device.close()));
   for (const platform of platforms) assert.equal(platform.numbers().length, 11);
+});
+
+test("what a full disk takes is one number, stated as a gap: the next readings arrive under blocks that verify", async (t) => {
+  const platform = new LoopbackPlatform();
+  const events: DeviceEvent[] = [];
+  const device = deviceOf(t, platform, folder(), {
+    blockEveryMs: 0,
+    onEvent: (event) => events.push(event),
+  });
+  const full = fullDisk(t);
+  full.isFull = true;
+  await assert.rejects(device.measure(beat()), /ENOSPC/); // the one with the salt key
+  full.isFull = false;
+  await device.measure(beat());
+  await device.measure(beat());
+  full.isFull = true;
+  await assert.rejects(device.measure(beat()), /ENOSPC/);
+  full.isFull = false;
+  await device.measure(beat());
+  assert.ok(await device.drained(5_000));
+  await device.close();
+  assert.deepEqual(platform.numbers(), [2, 3, 5, 6]);
+  assert.equal(platform.provenBatches(), 3);
+  const stated = [...platform.kept.values()].flatMap((session) =>
+    [...session.values()].flatMap(({ content }) => content.gaps ?? []),
+  );
+  assert.deepEqual(stated, [
+    { from: 1, to: 1, reason: "damaged" },
+    { from: 4, to: 4, reason: "damaged" },
+  ]);
+  const last = events.filter((e) => e.type === "receipt").at(-1);
+  assert.equal(last?.type === "receipt" && last.contiguous, 6);
+  assert.equal(device.status.dropped, 2);
+});
+
+test("a block that a full disk took is signed again with the next envelope", async (t) => {
+  const platform = new LoopbackPlatform();
+  const device = deviceOf(t, platform, folder());
+  const full = fullDisk(t);
+  for (let i = 0; i < 3; i++) await device.measure(beat());
+  full.isFull = true;
+  await assert.rejects(device.close(), /ENOSPC/);
+  full.isFull = false;
+  await device.close();
+  assert.deepEqual(platform.numbers(), [1, 2, 3, 5]);
+  assert.equal(platform.provenBatches(), 3);
 });

@@ -1,6 +1,7 @@
 /**
  * A device: measures, seals at once, keeps what it sealed until the platform's receipt, and finds its
- * way back after every loss of connection or power. Many can run in one program.
+ * way back after every loss of connection or power. Many can run in one program. Past 400 lines because
+ * whatever changes the number, the spool and the session together is easier to check in one place.
  */
 import { join } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
@@ -25,7 +26,7 @@ export type DeviceEvent =
   | { type: "receipt"; contiguous: number; held: number }
   /** The platform will never take this number. */
   | { type: "refused"; sequence: number; problem: ProblemCode }
-  /** No room: these numbers went and will be stated as a gap. */
+  /** No room, or the medium failed: these numbers went and will be stated as a gap. */
   | { type: "dropped"; from: number; to: number };
 
 export interface DeviceOptions {
@@ -138,7 +139,8 @@ export class Device {
   /** Seals what was measured into one envelope.
    * Resolves when it is in the spool; before the first session it waits for that.
    * @throws Problem "batch-refused" for samples out of bounds or too many for one envelope (no number is
-   * used); Error when closed, or when too many calls already wait for a session. */
+   * used); Error when closed, or when too many calls already wait for a session; the file system's
+   * Error when the spool cannot be written: this reading is then lost, and stated as a gap. */
   async measure(measured: Measured): Promise<void> {
     if (this.#isClosed) throw new Error("the device is closed");
     if (this.#sealing === undefined) {
@@ -195,17 +197,42 @@ export class Device {
     const { sessionId } = sealing.session;
     const { sequence, envelope, endsBlock } = sealing.seal(measured, this.#times(), o);
     this.#counts.sealed++;
-    for (const [from, to] of this.#spool.append(sessionId, sequence, envelope, endsBlock)) {
-      this.#counts.dropped += to - from + 1;
-      this.#counter.unstated(from, to);
-      this.#counter.addGap({ from, to, reason: "spool-full" });
-      sealing.oweSaltKey();
-      this.#stateGapsSoon();
-      this.#tell({ type: "dropped", from, to });
+    let kept = false;
+    try {
+      const dropped = this.#spool.append(sessionId, sequence, envelope, endsBlock);
+      kept = true;
+      for (const [from, to] of dropped) {
+        this.#counter.unstated(from, to);
+        this.#counter.addGap({ from, to, reason: "spool-full" });
+        sealing.oweSaltKey();
+        this.#dropped(from, to);
+      }
+    } finally {
+      // What failed after the record was whole, as a roll to the next file, loses nothing.
+      if (!kept && !this.#spool.holds(sessionId, sequence)) {
+        sealing.takeBack(sequence);
+        this.#dropped(sequence, sequence);
+      }
+      this.#planBlock(endsBlock);
     }
     this.#syncSoon();
-    this.#planBlock(endsBlock);
     this.#sender.wake();
+  }
+
+  #dropped(from: number, to: number): void {
+    this.#counts.dropped += to - from + 1;
+    this.#stateGapsSoon();
+    this.#tell({ type: "dropped", from, to });
+  }
+
+  /** For envelopes that nobody asked for: a medium that fails has been told as "dropped". */
+  #sealUnasked(o: { block?: boolean; close?: boolean }): void {
+    try {
+      this.#seal(undefined, o);
+    } catch (error) {
+      if (!isFailedMedium(error)) throw error;
+      this.#stateGapsSoon();
+    }
   }
 
   #syncSoon(): void {
@@ -221,7 +248,7 @@ export class Device {
     this.#gapTimer ??= setTimeout(() => {
       this.#gapTimer = undefined;
       if (this.#isClosed || !this.#counter.hasGaps) return;
-      if (this.#sender.online) this.#seal(undefined, { block: true });
+      if (this.#sender.online) this.#sealUnasked({ block: true });
       else this.#stateGapsSoon();
     }, GAP_STATED_AFTER_MS);
   }
@@ -236,7 +263,7 @@ export class Device {
     this.#blockTimer ??= setTimeout(() => {
       this.#blockTimer = undefined;
       if (!this.#isClosed && this.#sealing !== undefined && this.#sealing.unsigned > 0) {
-        this.#seal(undefined, { block: true });
+        this.#sealUnasked({ block: true });
       }
     }, this.#blockEveryMs);
   }
@@ -258,7 +285,7 @@ export class Device {
       // Until here the old session, if there is one, took what was measured; now its last envelope.
       const closing = this.#sealing === undefined ? 0 : 1;
       const session = begun.finish(reply, this.#counter.nextSequence + closing);
-      if (closing === 1) this.#seal(undefined, { close: true });
+      if (closing === 1) this.#sealUnasked({ close: true });
       this.#sawStoreEpoch(session.reply?.storeEpoch ?? 0);
       this.#use(session, "connection");
     };
@@ -359,6 +386,11 @@ export class Device {
   #tell(event: DeviceEvent): void {
     this.#o.onEvent?.(event);
   }
+}
+
+/** The file system's own word (ENOSPC, EIO …), not a bug. */
+function isFailedMedium(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error;
 }
 
 /** What the platform's bytes give, or undefined if they are refused: they come from outside. */

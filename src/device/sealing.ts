@@ -35,6 +35,8 @@ export class Sealing {
   /** The salt key goes with the first envelope, and again if that one had to be dropped. */
   #saltKeyOwed = true;
   #isFirst = true;
+  /** How it stood before the newest envelope. */
+  #before = { isFirst: true, saltKeyOwed: true, head: { sessionId: "", head: "" } };
 
   constructor(o: {
     session: DeviceSession;
@@ -61,6 +63,20 @@ export class Sealing {
     this.#saltKeyOwed = true;
   }
 
+  /** The newest envelope could not be kept. Its number stays used and is stated as a gap; what it
+   * said beside its samples is said again by the next one. */
+  takeBack(sequence: number): void {
+    this.#undo(sequence);
+    this.#counter.lost(sequence, this.#before.head);
+  }
+
+  #undo(sequence: number): void {
+    this.#blocks.takeBack();
+    this.#counter.unstated(sequence, sequence);
+    this.#saltKeyOwed = this.#before.saltKeyOwed;
+    this.#isFirst = this.#before.isFirst;
+  }
+
   /** Seals one envelope.
    * @param measured undefined for an envelope that carries only a block, gaps or the close.
    * @throws Problem "batch-refused"; then no number was used. */
@@ -71,6 +87,23 @@ export class Sealing {
   ): Sealed {
     const sequence = this.session.nextSequence;
     this.#counter.claim(sequence);
+    this.#blocks.mark();
+    const { head } = this.#counter;
+    this.#before = { isFirst: this.#isFirst, saltKeyOwed: this.#saltKeyOwed, head };
+    try {
+      return this.#sealAs(sequence, measured, times, o);
+    } catch (error) {
+      this.#undo(sequence);
+      throw error;
+    }
+  }
+
+  #sealAs(
+    sequence: number,
+    measured: Measured | undefined,
+    times: SealTimes,
+    o: { block?: boolean; close?: boolean },
+  ): Sealed {
     const content: Content = { sequence };
     if (measured !== undefined) {
       content.batch = batchOf(measured, sequence, times);

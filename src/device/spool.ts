@@ -11,6 +11,7 @@ import {
   closeSync,
   existsSync,
   fdatasyncSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -115,6 +116,10 @@ export class Spool {
     return this.#held.get(sessionId)?.values() ?? [];
   }
 
+  holds(sessionId: string, sequence: number): boolean {
+    return this.#held.get(sessionId)?.has(sequence) === true;
+  }
+
   opening(sessionId: string): Uint8Array | undefined {
     return this.#openings.get(sessionId);
   }
@@ -127,13 +132,21 @@ export class Spool {
 
   /** Appends one sealed envelope.
    * @param endsBlock it carries a signed block: a new segment may begin after it.
-   * @returns numbers that had to go to make room, as [from, to] pairs. */
+   * @returns numbers that had to go to make room, as [from, to] pairs.
+   * @throws Error of the file system; `holds` says whether the envelope is kept nevertheless. */
   append(sessionId: string, sequence: number, envelope: Uint8Array, endsBlock: boolean) {
     const { segment, offset } = this.#write(KIND_ENVELOPE, sessionId, sequence, envelope);
     const length = envelope.length;
     const bytes = envelope.length <= FRESH_BYTES_MAX ? envelope : undefined;
+    if (this.#o.durability === "each") {
+      try {
+        this.sync();
+      } catch (error) {
+        this.#cutBack(segment, length);
+        throw error;
+      }
+    }
     this.#hold({ sessionId, sequence, segment, offset, length, sentMs: 0, attempts: 0, bytes });
-    if (this.#o.durability === "each") this.sync();
     const full = segment.bytes >= this.#segmentBytes;
     if ((full && endsBlock) || segment.bytes >= this.#segmentBytes * 4) this.#roll();
     return this.#makeRoom();
@@ -166,6 +179,14 @@ export class Spool {
     return { segment, offset };
   }
 
+  /** The record just written is not on the medium: the next one takes its place. */
+  #cutBack(segment: Segment, length: number): void {
+    const bytes = HEAD_BYTES + META_BYTES + length;
+    segment.bytes -= bytes;
+    this.#bytes -= bytes;
+    ftruncateSync(this.#file!, segment.bytes);
+  }
+
   #openSegment(): Segment {
     if (this.#file !== undefined) return this.#segments.at(-1)!;
     const name = `${String(this.#nextFile++).padStart(12, "0")}${ENDING}`;
@@ -175,9 +196,14 @@ export class Spool {
     const segment: Segment = { path, bytes: 0, held: 0, envelopes: [] };
     this.#segments.push(segment);
     // Each segment stands alone: the openings its envelopes may need come along.
-    const needed = [...this.#openings];
-    this.#openings.clear();
-    for (const [sessionId, opening] of needed) this.keepOpening(sessionId, opening);
+    try {
+      for (const [sessionId, opening] of [...this.#openings]) this.keepOpening(sessionId, opening);
+    } catch (error) {
+      closeSync(this.#file);
+      this.#file = undefined;
+      this.#remove(segment);
+      throw error;
+    }
     return segment;
   }
 
