@@ -137,10 +137,7 @@ export function createCommitter(o: CommitterOptions): Committer {
     append: (envelope) => append(envelope),
     appendResealed: (envelope) => append(envelope, true),
     lanes,
-    lane: async (name) => {
-      await loadLanes(o, lanes, [name]);
-      return lanes.get(name.id)!;
-    },
+    lane: (name) => laneOf(o, lanes, name),
     forget: (laneId) => void lanes.delete(laneId),
     exclusive: <T>(task: () => Promise<T>) =>
       new Promise<T>((resolve, reject) => {
@@ -292,6 +289,7 @@ async function loadLanes(
     const ids = missing.map((name) => name.id);
     const rows = await lanesById(pool, tenantId, patientIds, ids);
     for (const name of missing) {
+      if (lanes.has(name.id)) continue; // read by somebody else meanwhile, and in use
       const row = rows.find(({ lane }) => lane === name.id);
       if (!row) throw new Problem("storage-unavailable");
       const state = checkedState(o.sealer, name, row);
@@ -301,6 +299,19 @@ async function loadLanes(
     }
   } catch (error) {
     throw unavailable(error) ?? error;
+  }
+}
+
+/** The manifest in memory, read or made when it is not there. */
+async function laneOf(
+  o: CommitterOptions,
+  lanes: Map<string, Lane>,
+  name: LaneName,
+): Promise<Lane> {
+  for (;;) {
+    const known = lanes.get(name.id);
+    if (known) return known;
+    await loadLanes(o, lanes, [name]);
   }
 }
 
@@ -328,7 +339,8 @@ function sealRows(
   const next: Lane[] = [];
   let start = 1;
   for (const { name, parts } of byLane.values()) {
-    const lane = lanes.get(name.id)!;
+    const lane = lanes.get(name.id);
+    if (!lane) throw new LaneMoved(); // forgotten since it was read
     const { state } = lane;
     const number = state.nextArrival;
     const aad = associated("arrival", name.id, number);

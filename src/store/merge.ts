@@ -42,23 +42,47 @@ export interface Merging {
 /** Arrivals merged in one transaction: bounds its memory and its length. */
 const ARRIVALS_AT_ONCE = 2_048;
 
+const ATTEMPTS = 3;
+
 /** Merges what has arrived in one lane until now.
  * @returns how many arrivals became part of segments.
  * @throws Problem "series-damaged": what is damaged is never merged away, so it stays visible. */
 export async function mergeLane(o: Merging, permit: Permit, name: LaneName): Promise<number> {
   try {
-    const lane = await o.committer.lane(name);
-    const state = { ...lane.state };
-    const upTo = Math.min(state.nextArrival, state.firstArrival + ARRIVALS_AT_ONCE);
-    if (upTo === state.firstArrival) return 0;
-    const fresh = await openFresh(o, permit, name, state, upTo);
-    const write = await mergeInto(o, permit, name, { ...state, nextArrival: upTo }, fresh);
-    await commitMerge(o, lane, write);
-    o.counters.segmentsMerged += upTo - state.firstArrival;
-    return upTo - state.firstArrival;
+    for (let attempt = 1; ; attempt++) {
+      const lane = await o.committer.lane(name);
+      const state = { ...lane.state };
+      try {
+        return await mergeOnce(o, permit, lane, state);
+      } catch (error) {
+        if (attempt === ATTEMPTS || !(await isMoved(o, name, state))) throw error;
+      }
+    }
   } catch (error) {
     throw unavailable(error) ?? error;
   }
+}
+
+/** Whether somebody moved the lane on since `state`: then what did not fit it is no damage. */
+async function isMoved(o: Merging, name: LaneName, state: LaneState): Promise<boolean> {
+  o.committer.forget(name.id);
+  return (await o.committer.lane(name)).state.version !== state.version;
+}
+
+async function mergeOnce(
+  o: Merging,
+  permit: Permit,
+  lane: Lane,
+  state: LaneState,
+): Promise<number> {
+  const { name } = lane;
+  const upTo = Math.min(state.nextArrival, state.firstArrival + ARRIVALS_AT_ONCE);
+  if (upTo === state.firstArrival) return 0;
+  const fresh = await openFresh(o, permit, name, state, upTo);
+  const write = await mergeInto(o, permit, name, { ...state, nextArrival: upTo }, fresh);
+  await commitMerge(o, lane, write);
+  o.counters.segmentsMerged += upTo - state.firstArrival;
+  return upTo - state.firstArrival;
 }
 
 async function openFresh(
@@ -81,10 +105,7 @@ async function openFresh(
     collector,
     gaps,
   );
-  if (gaps.length > 0) {
-    o.committer.forget(name.id);
-    throw new Problem("series-damaged");
-  }
+  if (gaps.length > 0) throw new Problem("series-damaged");
   return collector.contents();
 }
 
@@ -255,6 +276,8 @@ export async function commitMerge(o: Merging, lane: Lane, write: MergeWrite): Pr
       o.committer.forget(name.id); // whether it was committed is unknown: read it again
       throw error;
     }
+    // A group commit that failed meanwhile has read the manifest anew: that copy is older now.
+    if (o.committer.lanes.get(name.id) !== lane) o.committer.forget(name.id);
     Object.assign(lane.state, write.after, { directory: write.directory });
     lane.waitingSinceMs =
       lane.state.nextArrival > lane.state.firstArrival ? lane.waitingSinceMs : undefined;
