@@ -60,21 +60,35 @@ export class Counter {
   }
 
   /** Settles after a start which number comes next.
-   * @param tail the last envelope in the spool, if there is one. */
-  recover(tail: { sequence: number; sessionId: string; head: Uint8Array } | undefined): void {
+   * @param tail the last envelope in the spool, if there is one.
+   * @param spool what of it did not read: those numbers may have been sent, and are never used again. */
+  recover(
+    tail: { sequence: number; sessionId: string; head: Uint8Array } | undefined,
+    spool: { lost: readonly [number, number][]; isTorn: boolean } = { lost: [], isTorn: false },
+  ): void {
     const s = this.#state;
+    for (const [from, to] of spool.lost) this.#lostNumbers(from, to);
+    if (spool.isTorn && s.clean && tail !== undefined && tail.sequence < s.lastSequence) {
+      this.#lostNumbers(tail.sequence + 1, s.lastSequence);
+    }
     if (tail !== undefined && tail.sequence > s.lastSequence) {
       s.lastSequence = tail.sequence;
       s.sessionId = tail.sessionId;
       s.head = hex(tail.head);
     }
-    const isExact = s.clean || (s.bootId !== "" && s.bootId === bootId());
+    const isSameBoot = s.bootId !== "" && s.bootId === bootId() && !spool.isTorn;
+    const isExact = s.clean || isSameBoot;
     if (!isExact && s.reservedTo > s.lastSequence) {
       // Power may have cut off the end of the spool: those numbers may have been used.
       this.addGap({ from: s.lastSequence + 1, to: s.reservedTo, reason: "damaged" });
       s.lastSequence = s.reservedTo;
     }
     this.#reserve();
+  }
+
+  #lostNumbers(from: number, to: number): void {
+    this.unstated(from, to);
+    this.addGap({ from, to, reason: "damaged" });
   }
 
   /** The previous session, as its successor must state it. */

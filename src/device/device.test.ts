@@ -255,3 +255,54 @@ test("a block that a full disk took is signed again with the next envelope", asy
   assert.deepEqual(platform.numbers(), [1, 2, 3, 5]);
   assert.equal(platform.provenBatches(), 3);
 });
+
+test("one damaged record of the spool takes its own number, never those after it, and no number twice", async (t) => {
+  const platform = new LoopbackPlatform();
+  const path = folder();
+  platform.receipts = false;
+  const first = deviceOf(t, platform, path);
+  for (let i = 0; i < 10; i++) await first.measure(beat());
+  await until(() => platform.numbers().length === 10, "all ten arrive");
+  platform.cut(); // the program is gone without an orderly end
+  platform.kept.values().next().value?.clear();
+  const [name] = readdirSync(join(path, "spool"));
+  const file = join(path, "spool", name!);
+  const bytes = readFileSync(file);
+  let at = 0;
+  for (let record = 1; record < 5; record++) at += 8 + bytes.readUInt32BE(at);
+  bytes[at + 40]! ^= 1; // envelope 5
+  fs.writeFileSync(file, bytes);
+  platform.receipts = true;
+  platform.online = true;
+  const second = deviceOf(t, platform, path);
+  await second.measure(beat());
+  assert.ok(await second.drained(5_000));
+  assert.deepEqual(platform.numbers(), [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]);
+  const stated = [...platform.kept.values()].flatMap((session) =>
+    [...session.values()].flatMap(({ content }) => content.gaps ?? []),
+  );
+  assert.deepEqual(stated, [{ from: 5, to: 5, reason: "damaged" }]);
+});
+
+test("a damaged end of the spool uses none of its numbers again", async (t) => {
+  const platform = new LoopbackPlatform();
+  const path = folder();
+  platform.receipts = false;
+  const first = deviceOf(t, platform, path);
+  for (let i = 0; i < 5; i++) await first.measure(beat());
+  await until(() => platform.numbers().length === 5, "all five arrive");
+  platform.cut(); // the program is gone without an orderly end
+  const [name] = readdirSync(join(path, "spool"));
+  const file = join(path, "spool", name!);
+  const bytes = readFileSync(file);
+  bytes[bytes.length - 1]! ^= 1;
+  fs.writeFileSync(file, bytes);
+  platform.receipts = true;
+  platform.online = true;
+  const second = deviceOf(t, platform, path);
+  await second.measure(beat());
+  assert.ok(await second.drained(5_000));
+  const [, later] = [...platform.kept.values()];
+  assert.ok([...later!.keys()].every((number) => number > 5));
+  assert.deepEqual(platform.forks, []);
+});

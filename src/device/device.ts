@@ -103,7 +103,7 @@ export class Device {
     });
     this.#counter = new Counter(join(o.folder, "state.json"));
     const { tail } = this.#spool;
-    this.#counter.recover(tail && { ...tail, head: envelopeHash(tail.bytes) });
+    this.#counter.recover(tail && { ...tail, head: envelopeHash(tail.bytes) }, this.#spool);
     if (o.prekeys !== undefined && this.#counter.prekeys === 0) {
       this.#counter.addPrekeys(splitPayload(o.prekeys).map(({ bytes }) => bytes));
     }

@@ -78,6 +78,12 @@ export class Spool {
   #bytes = 0;
   #nextFile = 1;
   #unsynced = false;
+  /** Numbers whose records an earlier run wrote and that do not read any more, as [from, to] pairs. */
+  readonly lost: [number, number][] = [];
+  /** The end of the newest file did not read and is cut off: numbers after `tail` may have been used. */
+  readonly isTorn: boolean = false;
+  #lastRead: number | undefined;
+  #isSkipped = false;
   /** Last envelope found at the start. */
   readonly tail: { sequence: number; sessionId: string; bytes: Uint8Array } | undefined;
 
@@ -88,7 +94,8 @@ export class Spool {
     let tail: { sequence: number; sessionId: string; bytes: Uint8Array } | undefined;
     const names = readdirSync(o.folder).filter((name) => name.endsWith(ENDING));
     for (const name of names.sort()) {
-      const last = this.#readSegment(join(o.folder, name));
+      const { last, cutAt } = this.#readSegment(join(o.folder, name), name === names.at(-1));
+      if (cutAt !== undefined) this.isTorn = true;
       if (last !== undefined && (tail === undefined || last.sequence > tail.sequence)) tail = last;
       this.#nextFile = Number.parseInt(name, 10) + 1;
     }
@@ -286,18 +293,20 @@ export class Spool {
     return dropped;
   }
 
-  /** Reads a segment left by an earlier run; what a power cut left half-written at its end goes. */
-  #readSegment(path: string) {
+  /** Reads a segment left by an earlier run. Of the newest, what a power cut left half-written at its
+   * end goes; records elsewhere that do not read are skipped and their numbers are lost. */
+  #readSegment(path: string, isNewest: boolean) {
     const file = readFileSync(path);
     const segment: Segment = { path, bytes: 0, held: 0, envelopes: [] };
     let last: { sequence: number; sessionId: string; bytes: Uint8Array } | undefined;
     let at = 0;
-    while (at + HEAD_BYTES + META_BYTES <= file.length) {
-      const length = file.readUInt32BE(at);
-      const end = at + HEAD_BYTES + length;
-      if (length < META_BYTES || length > RECORD_BYTES_MAX || end > file.length) break;
-      if (crc32(file.subarray(at + HEAD_BYTES, end)) !== file.readUInt32BE(at + 4)) {
-        at = end; // damaged; what follows it is not lost for that
+    while (at < file.length) {
+      const end = recordEnd(file, at);
+      if (end === undefined) {
+        const next = nextRecord(file, at + 1);
+        if (next === undefined) break;
+        this.#isSkipped = true;
+        at = next;
         continue;
       }
       const sessionId = hex(file.subarray(at + 9, at + 25));
@@ -309,14 +318,25 @@ export class Spool {
         const fresh = { sentMs: 0, attempts: 0, bytes: undefined };
         this.#hold({ sessionId, sequence, segment, offset, length: bytes.length, ...fresh });
         last = { sequence, sessionId, bytes };
+        this.#readNumber(sequence);
       }
       at = end;
     }
-    if (at < file.length) truncateSync(path, at);
-    segment.bytes = at;
-    this.#bytes += at;
+    const cutAt = at < file.length && isNewest ? at : undefined;
+    if (cutAt !== undefined) truncateSync(path, cutAt);
+    else if (at < file.length) this.#isSkipped = true;
+    segment.bytes = cutAt ?? file.length;
+    this.#bytes += segment.bytes;
     this.#segments.push(segment);
-    return last;
+    return { last, cutAt };
+  }
+
+  /** Numbers are written in order: those between two that read, with damage between, are lost. */
+  #readNumber(sequence: number): void {
+    const from = this.#lastRead === undefined ? sequence - 1 : this.#lastRead + 1;
+    if (this.#isSkipped && from > 0 && from < sequence) this.lost.push([from, sequence - 1]);
+    this.#isSkipped = false;
+    this.#lastRead = sequence;
   }
 
   /** Ends the program's use of the spool; what is held stays on disk. */
@@ -324,4 +344,24 @@ export class Spool {
     this.#roll();
     if (existsSync(this.#o.folder)) syncFolder(this.#o.folder);
   }
+}
+
+/** @returns where the record at `at` ends, or undefined when none is whole there. */
+function recordEnd(file: Buffer, at: number): number | undefined {
+  if (at + HEAD_BYTES + META_BYTES > file.length) return undefined;
+  const length = file.readUInt32BE(at);
+  const end = at + HEAD_BYTES + length;
+  if (length < META_BYTES || length > RECORD_BYTES_MAX || end > file.length) return undefined;
+  const kind = file[at + HEAD_BYTES];
+  if (kind !== KIND_OPENING && kind !== KIND_ENVELOPE) return undefined;
+  const isWhole = crc32(file.subarray(at + HEAD_BYTES, end)) === file.readUInt32BE(at + 4);
+  return isWhole ? end : undefined;
+}
+
+/** @returns where the next whole record begins. Its length may be what is damaged: any byte may be it. */
+function nextRecord(file: Buffer, from: number): number | undefined {
+  for (let at = from; at + HEAD_BYTES + META_BYTES <= file.length; at++) {
+    if (recordEnd(file, at) !== undefined) return at;
+  }
+  return undefined;
 }
