@@ -110,23 +110,18 @@ async function quietStates(browser: Browser, dataDir: string): Promise<void> {
 
 /** The platform stops answering while the ward is on screen. */
 async function lostConnection(browser: Browser, dataDir: string, pid: number): Promise<void> {
-  const link = await signInLink(dataDir, "nurse");
-  await shoot(
-    browser,
-    link,
-    { name: "no-connection", theme: "light", size: "desktop" },
-    async (page) => {
-      await ward(page);
-      process.kill(pid, "SIGSTOP");
-      try {
-        await page.locator("p.lost").waitFor();
-        await sleep(300);
-      } finally {
-        // The picture is taken at once after; the line needs a moment to come back.
-        process.kill(pid, "SIGCONT");
-      }
-    },
-  );
+  const context = await openContext(browser);
+  const page = await signIn(context, await signInLink(dataDir, "nurse"));
+  await ward(page);
+  process.kill(pid, "SIGSTOP");
+  try {
+    await page.locator("p.lost").waitFor();
+    await sleep(300);
+    await page.screenshot({ path: join(FOLDER, "no-connection-desktop-light.png") });
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await context.close();
 }
 
 async function everything(): Promise<void> {

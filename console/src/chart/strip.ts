@@ -81,11 +81,16 @@ export class Strip {
     this.#redraw();
   }
 
-  /** @returns false for a run that is here already. */
+  /** Keeps what is not here yet: stored and live runs hold the same samples, cut in other places.
+   * @returns false when all of it is here already. */
   #keep(run: WaveRun): boolean {
-    if (this.#runs.some((kept) => kept.startMs === run.startMs)) return false;
-    this.#runs.push(run);
-    this.#runs.sort((a, b) => a.startMs - b.startMs);
+    const pieces = this.#runs.reduce(
+      (left, kept) => left.flatMap((piece) => without(piece, kept)),
+      [run],
+    );
+    if (pieces.length === 0) return false;
+    this.#runs.push(...pieces);
+    this.#runs.sort((one, other) => one.startMs - other.startMs);
     const newest = this.newestMs ?? 0;
     this.#runs = this.#runs.filter((kept) => endOf(kept) > newest - KEPT_MS);
     return true;
@@ -195,7 +200,7 @@ export class Strip {
   #drawRun(run: WaveRun, fromMs: number, toMs: number): void {
     const scale = this.#scale;
     if (scale === undefined) return;
-    const stepMs = (1000 * run.rate.denominator) / run.rate.numerator;
+    const stepMs = stepOf(run);
     const first = Math.max(0, Math.floor((fromMs - run.startMs) / stepMs) + 1);
     const last = Math.min(run.values.length - 1, Math.floor((toMs - run.startMs) / stepMs));
     if (last < first) return;
@@ -210,7 +215,8 @@ export class Strip {
       const y = this.#height / 2 - ((run.values[n] ?? 0) - scale.middle) * scale.pxPerUnit;
       const pen = this.#pen;
       // Joined to the sample before it only when it is that: not across a gap, not around the corner.
-      if (pen !== undefined && timeMs - pen.timeMs < stepMs * 1.5 && x >= pen.x) {
+      const sinceMs = pen === undefined ? 0 : timeMs - pen.timeMs;
+      if (pen !== undefined && sinceMs > 0 && sinceMs < stepMs * 1.5 && x >= pen.x) {
         if (n === first) context.moveTo(pen.x, pen.y);
         context.lineTo(x, y);
       } else context.moveTo(x, y);
@@ -220,6 +226,23 @@ export class Strip {
   }
 }
 
+function stepOf(run: WaveRun): number {
+  return (1000 * run.rate.denominator) / run.rate.numerator;
+}
+
+/** The pieces of a run that the other does not cover; whole samples, so that nothing is drawn twice. */
+function without(run: WaveRun, other: WaveRun): WaveRun[] {
+  const stepMs = stepOf(run);
+  const indexAt = (ms: number) =>
+    Math.min(run.values.length, Math.max(0, Math.ceil((ms - run.startMs) / stepMs - 0.5)));
+  const from = indexAt(other.startMs);
+  const to = indexAt(endOf(other));
+  if (from >= to) return [run];
+  const before = { ...run, values: run.values.slice(0, from) };
+  const after = { ...run, startMs: run.startMs + to * stepMs, values: run.values.slice(to) };
+  return [before, after].filter((piece) => piece.values.length > 0);
+}
+
 function endOf(run: WaveRun): number {
-  return run.startMs + (1000 * run.values.length * run.rate.denominator) / run.rate.numerator;
+  return run.startMs + run.values.length * stepOf(run);
 }
