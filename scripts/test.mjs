@@ -20,6 +20,7 @@ const TOOLS = {
   curl: "curl",
   openssl: "openssl",
   setpriv: "util-linux",
+  faketime: "faketime",
 };
 /** Libraries that the browser of the npm package wants where Debian's own Chromium is not installed. */
 const BROWSER_LIBRARIES = { "libnss3.so": "libnss3", "libexpat.so.1": "libexpat1" };
