@@ -60,7 +60,7 @@ test("stored and live runs that overlap, out of order and around the corner, are
   for (let second = 0; second < 30; second += 1) {
     strip.take(run(t0 + second * 1000, 1), nowMs + 1_200);
     // Stored pieces are cut elsewhere than live ones and come in between.
-    strip.takePast([run(t0 - 9_504, 7), run(t0 - 2_504, second + 2)]);
+    strip.takePast([run(t0 - 9_504, 7), run(t0 - 2_504 - second * 8, second + 3)]);
     for (let frame = 0; frame < 60; frame += 1) {
       nowMs += 1000 / 60;
       strip.frame(nowMs);
