@@ -68,6 +68,8 @@ export const limits = {
   securityEventsOpenMax: 10_000,
   /** One-time prekeys kept ready for each device. */
   prekeysPerDevice: 4,
+  /** Unused prekeys of a device up to which it gets more when it asks for them. */
+  prekeysOnRequestMax: 64,
   /** Longest life of a permit. */
   permitLifeMs: 60_000,
   /** A sign-in link works once, for this long. */

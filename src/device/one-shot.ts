@@ -18,6 +18,8 @@ import { Spool } from "./spool.ts";
 
 const ANSWER_WAIT_MS = 3_000;
 const ANSWER_EVERY_MS = 200;
+/** With fewer left, sending also fetches more. */
+const PREKEYS_FEW = 2;
 
 export interface SealedPayload {
   sequence: number;
@@ -121,6 +123,11 @@ export async function sendPayload(folder: string, payload: Uint8Array): Promise<
       await new Promise((resolve) => setTimeout(resolve, ANSWER_EVERY_MS));
       waited += ANSWER_EVERY_MS;
       const more = await httpsRequest(`${httpsUrl}/v1/downlink`, { agent, method: "GET" });
+      if (more.status === 200) take(counter, more.body, receipts);
+    }
+    if (isTaken && (payload.length === 0 || counter.prekeys < PREKEYS_FEW)) {
+      const url = `${httpsUrl}/v1/prekeys`;
+      const more = await httpsRequest(url, { agent, method: "POST", body: new Uint8Array() });
       if (more.status === 200) take(counter, more.body, receipts);
     }
     return { status: sent.status, problem, receipts, prekeysLeft: counter.prekeys };

@@ -93,7 +93,7 @@ export class OpeningJudge {
       session.openedOnPrekey = opening.prekeyId !== undefined;
       session.reply = reply.length > 0 ? reply : undefined;
       if (opening.prekeyId) await this.#o.prekeys.destroy(deviceId, opening.prekeyId);
-      const prekeys = await this.#o.prekeys.handOut(deviceId);
+      const prekeys = await this.#o.prekeys.replenish(deviceId);
       const downlink = [reply, prekeys].filter((item) => item.length > 0);
       return { outcome: "admitted", session, downlink };
     } catch (error) {

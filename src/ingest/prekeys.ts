@@ -45,11 +45,21 @@ export class Prekeys {
     return this.#secrets.get(KIND, id)?.slice(HEAD_BYTES);
   }
 
-  /** Makes one hybrid and one classical prekey for the device, unless it has plenty unused.
+  /** Makes one hybrid and one classical prekey for the device that asks, unless very many are unused.
    * @returns a CBOR sequence of signed prekeys, perhaps empty; their secrets are durable. */
-  async handOut(deviceId: string): Promise<Uint8Array> {
+  handOut(deviceId: string): Promise<Uint8Array> {
+    return this.#make(deviceId, limits.prekeysOnRequestMax);
+  }
+
+  /** As `handOut`, with an answer that the device may never read: only while few are unused, so that
+   * lost ones do not keep it from those it asks for. */
+  replenish(deviceId: string): Promise<Uint8Array> {
+    return this.#make(deviceId, limits.prekeysPerDevice);
+  }
+
+  async #make(deviceId: string, most: number): Promise<Uint8Array> {
     const unused = this.#unused.get(deviceId)?.size ?? 0;
-    if (unused + 2 > limits.prekeysPerDevice) return new Uint8Array();
+    if (unused + 2 > most) return new Uint8Array();
     const expiresMs = Math.floor(this.#clock.nowMs()) + limits.spoolHorizonMs;
     const made = (["hybrid", "classical"] as const).map((kem) =>
       makePrekey(this.#identity, { kem, expiresMs }, this.#clock),

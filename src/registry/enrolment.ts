@@ -1,6 +1,6 @@
 /** Enrolment at the HTTPS device door: claim code and certificate request in, certificate and pins out. */
 import type { TLSSocket } from "node:tls";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { addressKey, RateLimit } from "../http/rate-limit.ts";
@@ -34,7 +34,7 @@ const EnrolmentAnswer = z.object({
 const RenewalRequest = z.strictObject({ csr: Csr });
 const RenewalAnswer = z.object({ certificatePem: z.string(), caPem: z.string() });
 
-/** POST /v1/enrol (TLS, no client certificate) and POST /v1/renew (client certificate).
+/** POST /v1/enrol (TLS, no client certificate), POST /v1/renew and /v1/prekeys (client certificate).
  * `app` must answer by `installAnswers` of `http/server.ts`. */
 export function registerEnrolmentRoutes(app: FastifyInstance, o: EnrolmentDependencies): void {
   const tries = new RateLimit({ perMinute: limits.enrolmentTriesPerMinute, clock: o.clock });
@@ -70,12 +70,25 @@ export function registerEnrolmentRoutes(app: FastifyInstance, o: EnrolmentDepend
         response: { 200: RenewalAnswer },
       },
     },
-    async (request) => {
-      const peer = (request.raw.socket as TLSSocket).getPeerX509Certificate?.();
-      if (peer === undefined) throw new Problem("client-certificate-required");
-      const verdict = o.registry.authenticate(peer);
-      if (typeof verdict === "string") throw new Problem(verdict);
-      return o.registry.renew(verdict.deviceId, request.body.csr);
+    async (request) => o.registry.renew(deviceOf(request, o.registry), request.body.csr),
+  );
+  app.post(
+    "/v1/prekeys",
+    { schema: { summary: "Fresh one-time prekeys, a CBOR sequence; 204: enough are unused." } },
+    async (request, reply) => {
+      const prekeys = await o.prekeys(deviceOf(request, o.registry));
+      reply.header("cache-control", "no-store");
+      if (prekeys.length === 0) return reply.code(204).send();
+      return reply.type("application/cbor-seq").send(Buffer.from(prekeys));
     },
   );
+}
+
+/** @throws Problem for whoever may not speak now. */
+function deviceOf(request: FastifyRequest, registry: Registry): string {
+  const peer = (request.raw.socket as TLSSocket).getPeerX509Certificate?.();
+  if (peer === undefined) throw new Problem("client-certificate-required");
+  const verdict = registry.authenticate(peer);
+  if (typeof verdict === "string") throw new Problem(verdict);
+  return verdict.deviceId;
 }
