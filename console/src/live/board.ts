@@ -21,6 +21,8 @@ export interface LivePatient {
   /** Newest reading of each metric. */
   latest: ReadonlyMap<number, Reading>;
   sparks: ReadonlyMap<number, Sparkline>;
+  /** When the platform last left out a waveform because this page did not keep up; this device's clock. */
+  skippedMs?: number;
   /** Access ended while the page was open; nothing of the record is kept. */
   isWithdrawn: boolean;
 }
@@ -126,7 +128,7 @@ function moveOn(
     case "withdrawn":
       return { ...known, devices: [], latest: new Map(), sparks: new Map(), isWithdrawn: true };
     case "skipped":
-      return known;
+      return { ...known, skippedMs: Date.now() };
   }
 }
 

@@ -56,7 +56,6 @@ export const en = {
   range: {
     above: "above the reference range {{low}}–{{high}} {{unit}}",
     below: "below the reference range {{low}}–{{high}} {{unit}}",
-    inside: "within the reference range {{low}}–{{high}} {{unit}}",
   },
   person: {
     bed: "Bed {{bed}}",
@@ -87,7 +86,6 @@ export const en = {
     minutes: "{{count}} min",
     hours: "{{count}} h",
     days: "{{count}} d",
-    ago: "{{age}} ago",
     future: "ahead of the clock",
   },
   quality: {
@@ -110,8 +108,6 @@ export const en = {
   metric: {
     hr: "Heart rate",
     hrShort: "HR",
-    pulse: "Pulse rate",
-    pulseShort: "Pulse",
     spo2: "Oxygen saturation",
     spo2Short: "SpO₂",
     rr: "Respiration rate",
@@ -126,15 +122,12 @@ export const en = {
     activityShort: "Activity",
     other: "Glucose, activity",
     otherShort: "Other",
-    sys: "systolic",
-    dia: "diastolic",
     mean: "mean {{value}}",
   },
   patient: {
     back: "Back to the ward",
     loading: "Opening the record; the access is being recorded first.",
     waveforms: "Waveforms",
-    noWaveforms: "No device of this patient sends waveforms.",
     waveformScale: "25 mm/s on a 96 dpi screen",
     waveformLabel: "{{metric}}, live waveform, newest at the moving edge",
     waveformWaiting: "waiting for the first run",
@@ -171,7 +164,6 @@ export const en = {
     devices: "Devices",
     signed: "signed",
     unsigned: "not signed yet",
-    noValue: "–",
   },
   proof: {
     title: "Proof of this reading",
@@ -199,7 +191,6 @@ export const en = {
     },
     done: "holds",
     notDone: "does not hold",
-    unchecked: "not checked",
     device: "Device",
     deviceId: "Device id",
     certificate: "Certificate, SHA-256",

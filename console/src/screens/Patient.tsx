@@ -57,12 +57,17 @@ function isAway(error: unknown): boolean {
   return (error as { status?: number }).status === 0;
 }
 
+/** That a waveform was left out stands there this long. */
+const SKIPPED_SAID_MS = 30_000;
+
 function PatientPage(props: { patient: LivePatient }) {
   const { t } = useTranslation();
   const { facts } = props.patient;
   const search = useSearch({ from: "/patients/$id" });
   const navigate = useNavigate();
   const [proofOf, setProofOf] = useState<Point>();
+  const nowMs = useNow(5_000);
+  const isSkipping = nowMs - (props.patient.skippedMs ?? 0) < SKIPPED_SAID_MS;
   const waveforms = facts.waveforms.flatMap((mdc) => metricByMdc(mdc) ?? []);
   return (
     <>
@@ -74,7 +79,10 @@ function PatientPage(props: { patient: LivePatient }) {
             {waveforms.map((metric) => (
               <WaveStrip key={metric.mdc} patientId={facts.id} metric={metric} />
             ))}
-            <p className="patient-scale">{t("patient.waveformScale")}</p>
+            <p className="patient-scale">
+              {t("patient.waveformScale")}
+              {isSkipping && <span className="strip-stopped"> · {t("live.skipped")}</span>}
+            </p>
           </section>
         )}
       </div>
