@@ -1,6 +1,7 @@
 /**
  * The registry at work: PostgreSQL keeps it, memory answers. One platform process serves one
- * organisation, so memory is loaded once and changed after each commit, never before.
+ * organisation, so memory is loaded once and changed after each commit, never before. Past 400 lines
+ * because every change of tables and memory must be seen to come in one order.
  */
 import { createHash, X509Certificate } from "node:crypto";
 import type { Clock } from "../clock.ts";
@@ -82,10 +83,12 @@ class DeviceRegistry implements Registry {
   readonly #tls: ServerTls;
   readonly #fields: SealedFields;
   readonly #tables: ReturnType<typeof registryTables>;
-  readonly #memory: RegistryMemory;
+  #memory: RegistryMemory;
   readonly #listeners = new Listeners<RegistryEvents>();
   /** The last change at work: changes come one after the other, so that memory and tables agree. */
   #turn: Promise<unknown> = Promise.resolve();
+  /** A change failed without a verdict of ours: its commit may stand though its answer was lost. */
+  #isDoubtful = false;
 
   constructor(o: {
     options: RegistryOptions;
@@ -133,12 +136,50 @@ class DeviceRegistry implements Registry {
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work);
+    const mine = this.#turn.then(async () => {
+      if (this.#isDoubtful) await this.#readAgain();
+      try {
+        return await work();
+      } catch (error) {
+        if (!(error instanceof Problem) || error.code === "storage-unavailable") {
+          this.#isDoubtful = true;
+        }
+        throw error;
+      }
+    });
     this.#turn = mine.catch(() => undefined); // the caller hears it; the next one still gets its turn
     return mine;
   }
 
-  async createClaim(
+  /** Takes memory from the tables and tells what had not been told. */
+  async #readAgain(): Promise<void> {
+    const known = this.#memory;
+    const memory = new RegistryMemory();
+    memory.load(await this.#tables.load(), this.#fields);
+    this.#memory = memory;
+    this.#isDoubtful = false;
+    for (const { id: deviceId, state, certificateHashes } of memory.devices()) {
+      const before = known.device(deviceId);
+      const isSame =
+        before?.state === state && before.certificateHashes.length === certificateHashes.length;
+      if (!isSame) this.#listeners.emit("changed", { deviceId });
+      const problem = barredBy(state);
+      if (problem !== undefined && before?.state !== state) {
+        this.#listeners.emit("barred", { deviceId, problem });
+      }
+      const told = new Set(known.timeline(deviceId).map((span) => JSON.stringify(span)));
+      for (const span of memory.timeline(deviceId)) {
+        const isTold = told.has(JSON.stringify(span));
+        if (!isTold) this.#listeners.emit("assigned", { deviceId, ...span });
+      }
+    }
+  }
+
+  createClaim(o: NewClaim): Promise<{ deviceId: string; claimCode: string; expiresMs: number }> {
+    return this.#inTurn(() => this.#createClaim(o));
+  }
+
+  async #createClaim(
     o: NewClaim,
   ): Promise<{ deviceId: string; claimCode: string; expiresMs: number }> {
     const nowMs = this.#nowMs();
@@ -203,7 +244,7 @@ class DeviceRegistry implements Registry {
     this.#memory.addCertificate(deviceId, der);
     if (done.isNew) {
       const enrolledMs = this.#memory.device(deviceId)?.enrolledMs ?? nowMs;
-      this.#memory.change(deviceId, { state: "enrolled", enrolledMs });
+      this.#memory.change(deviceId, { state: done.state, enrolledMs });
       this.#listeners.emit("changed", { deviceId });
       if (done.change !== undefined) this.#applyAssignment(deviceId, done.change);
     }
@@ -216,7 +257,7 @@ class DeviceRegistry implements Registry {
     if (certificate === undefined || keyHash !== request.keyHash) {
       throw new Problem("claim-refused");
     }
-    return { deviceId: claim.device_id, der: certificate.der, isNew: false, change: undefined };
+    return { deviceId: claim.device_id, der: certificate.der, isNew: false as const };
   }
 
   async #enrolNow(
@@ -228,10 +269,13 @@ class DeviceRegistry implements Registry {
   ) {
     const deviceId = claim.device_id;
     const certificate = await this.#authority.issueDevice(deviceId, request);
+    // A code given out before a suspension does not lift it: that is for `resume`.
+    const isSuspended = this.#memory.device(deviceId)?.state === "suspended";
+    const state = isSuspended ? "suspended" : "enrolled";
     const isOpen = await this.#tables.changeState(client, {
       deviceId,
-      from: ["claimed", "enrolled", "suspended"],
-      to: "enrolled",
+      from: isSuspended ? ["suspended"] : ["claimed", "enrolled"],
+      to: state,
       enrolledMs: nowMs,
     });
     if (!isOpen) throw new Problem("claim-refused");
@@ -250,10 +294,14 @@ class DeviceRegistry implements Registry {
             patientId: claim.patient_id,
             fromMs: claim.assigned_from_ms ?? nowMs,
           });
-    return { deviceId, der: certificate.der, isNew: true, change };
+    return { deviceId, der: certificate.der, isNew: true as const, state, change } as const;
   }
 
-  async renew(deviceId: string, csr: string) {
+  renew(deviceId: string, csr: string) {
+    return this.#inTurn(() => this.#renew(deviceId, csr));
+  }
+
+  async #renew(deviceId: string, csr: string) {
     this.#known(deviceId, ["enrolled", "quarantined"]);
     const request = await this.#authority.parseRequest(csr);
     const certificate = await this.#authority.issueDevice(deviceId, request);
