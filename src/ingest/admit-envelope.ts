@@ -2,7 +2,7 @@
 import { diagnostics } from "../diagnostics.ts";
 import { batchLeaf, leafSalt } from "../envelope/block.ts";
 import type { ReadContent } from "../envelope/content.ts";
-import { type EnvelopeParts, parseEnvelope } from "../envelope/envelope.ts";
+import { type EnvelopeParts, hex, parseEnvelope } from "../envelope/envelope.ts";
 import { envelopeHash } from "../envelope/session.ts";
 import { limits } from "../limits.ts";
 import { Problem, type ProblemCode } from "../problems.ts";
@@ -40,6 +40,8 @@ const NO_SAMPLES = { clockMs: 0, offsetMs: 0, points: [], waveforms: [] };
 
 export class EnvelopeJudge {
   readonly #o: EnvelopeJudgeOptions;
+  /** Forks on their way, by session, number and hash: each is stored once. */
+  readonly #forks = new Map<string, Promise<EnvelopeVerdict>>();
 
   constructor(o: EnvelopeJudgeOptions) {
     this.#o = o;
@@ -125,16 +127,43 @@ export class EnvelopeJudge {
       const isSame = Buffer.compare(flying.envelopeHash, hash) === 0;
       // The first one's end may be unknown just now: then nobody may say "kept" yet.
       if (!(await flying.outcome())) return refused("storage-unavailable", session);
-      return isSame ? { outcome: "duplicate", session } : keep(true);
+      return isSame
+        ? { outcome: "duplicate", session }
+        : this.#once(session, number, hash, () => keep(true));
     }
     if (!session.ranges.has(number)) return keep(false);
     if (session.pages.hasHash(number, short)) return { outcome: "duplicate", session };
     const refusal = session.refused.find((one) => one.sequence === number);
     if (refusal) return refused(refusal.problem, session);
-    const { deviceId, sessionId } = session;
-    const known = await isKnownFork(this.#o.database, { deviceId, sessionId, number, hash: short });
-    if (known) return { outcome: "duplicate", session };
-    return keep(true);
+    return this.#once(session, number, hash, () => keep(true));
+  }
+
+  /** Keeps a fork unless it is kept already or on its way. */
+  async #once(
+    session: LiveSession,
+    number: number,
+    hash: Uint8Array,
+    keep: () => Promise<EnvelopeVerdict>,
+  ): Promise<EnvelopeVerdict> {
+    const name = `${session.sessionId} ${number} ${hex(hash)}`;
+    const flying = this.#forks.get(name);
+    if (flying) {
+      const { problem } = await flying;
+      return problem ? refused(problem, session) : { outcome: "duplicate", session };
+    }
+    // What a commit without an answer kept is not known just now.
+    if (this.#o.committer.isDoubtful) return refused("storage-unavailable", session);
+    if (this.#forks.size >= limits.commitWaitingMax) return refused("rate-limited", session);
+    const mine = this.#isKnown(session, number, hash).then((isKnown) =>
+      isKnown ? { outcome: "duplicate" as const, session } : keep(),
+    );
+    this.#forks.set(name, mine);
+    return mine.finally(() => this.#forks.delete(name));
+  }
+
+  #isKnown({ deviceId, sessionId }: LiveSession, number: number, hash: Uint8Array) {
+    const short = hash.subarray(0, HASH_BYTES);
+    return isKnownFork(this.#o.database, { deviceId, sessionId, number, hash: short });
   }
 
   /** Sends it to the commit, after which `done` is told.

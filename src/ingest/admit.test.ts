@@ -9,6 +9,7 @@ import {
 import { testPermit } from "../../test/support/permits.ts";
 import { receiptCovers } from "../envelope/receipt.ts";
 import { CHACHA20_POLY1305 } from "../envelope/suites.ts";
+import { limits } from "../limits.ts";
 import { mark } from "../vitals/quality.ts";
 
 const values = async (world: World, device: TestDevice) =>
@@ -87,6 +88,37 @@ test("the same number with other bytes is a fork: kept, marked, reported, and kn
     [81, mark.fork],
   ]);
   assert.ok((await world.events()).includes("sequence-forked"));
+});
+
+test("one fork that comes twice at the same time is stored once", async (t) => {
+  const world = await admissionWorld(t);
+  const device = await world.device();
+  await device.open();
+  await device.send(device.seal([72]));
+  const batch = { ...device.batch([81]), sequence: 1 };
+  const clone = device.twin.seal({ sequence: 1, batch });
+  const verdicts = await Promise.all([device.send(clone), device.send(clone), device.send(clone)]);
+  assert.deepEqual(verdicts.map(({ outcome }) => outcome).sort(), [
+    "admitted",
+    "duplicate",
+    "duplicate",
+  ]);
+  const stored = await world.stored(device.patientId);
+  assert.deepEqual(stored.map((s) => s.mantissa).sort(), [72, 81]);
+});
+
+test("a device that opens without end asks nothing of the database past its rate", async (t) => {
+  const world = await admissionWorld(t);
+  const device = await world.device();
+  for (let i = 0; i < limits.deviceOpeningsPerHour; i++) {
+    const { opening } = device.begin();
+    opening[opening.length - 1]! ^= 1; // its signature does not verify; it counts all the same
+    await device.send(opening);
+  }
+  const query = t.mock.method(world.database.pool, "query");
+  const verdict = await device.send(device.begin().opening);
+  assert.equal(verdict.problem, "rate-limited");
+  assert.equal(query.mock.callCount(), 0);
 });
 
 test("a signed block is verified when its last batch is in, and a reading is then provable", async (t) => {

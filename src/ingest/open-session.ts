@@ -58,9 +58,13 @@ export class OpeningJudge {
     try {
       const opening = parseOpening(bytes);
       const openingHash = hex(sha256(bytes));
-      const repeated = await this.#repeated(deviceId, opening.sessionId, openingHash);
-      if (repeated) return repeated;
+      const live = this.#o.book.get(opening.sessionId);
+      if (live) return repeated(live, deviceId, openingHash);
+      // Before the database is asked: a device's openings must not cost others their turn there.
       if (!this.#o.rates.allowOpening(deviceId)) return refused("rate-limited");
+      if (await this.#isUsed(deviceId, opening.sessionId, openingHash)) {
+        return refused("opening-replayed");
+      }
       const { session: keys, reply } = acceptOpening(bytes, {
         certificateOf: (hash) => this.#certificate(deviceId, hash),
         prekeySecret: (id) => this.#o.prekeys.secretFor(deviceId, id),
@@ -101,27 +105,12 @@ export class OpeningJudge {
     }
   }
 
-  /** The same opening again, because its answer was lost, gets the same answer while we have it. */
-  async #repeated(
-    deviceId: string,
-    sessionId: string,
-    openingHash: string,
-  ): Promise<OpeningVerdict | undefined> {
-    const live = this.#o.book.get(sessionId);
-    if (live === undefined) {
-      const row = await sessionRow(this.#o.database, deviceId, sessionId);
-      // A row that is not in memory: its commit's answer was lost, and the same opening completes it.
-      const isHalfDone = row?.openingHash === openingHash && row.endedMs === undefined;
-      return row && !isHalfDone ? refused("opening-replayed") : undefined;
-    }
-    if (live.deviceId !== deviceId || live.openingHash !== openingHash) {
-      return refused("opening-replayed");
-    }
-    if (live.reply) return { outcome: "duplicate", session: live, downlink: [live.reply] };
-    // On a prekey there is no reply; and a device that sealed an envelope has had it.
-    return live.openedOnPrekey || live.firstNumber !== undefined
-      ? { outcome: "duplicate", session: live, downlink: [] }
-      : refused("opening-replayed");
+  /** A row that is not in memory was used, unless its commit's answer was lost: the same opening
+   * then completes it. */
+  async #isUsed(deviceId: string, sessionId: string, openingHash: string): Promise<boolean> {
+    const row = await sessionRow(this.#o.database, deviceId, sessionId);
+    const isHalfDone = row?.openingHash === openingHash && row.endedMs === undefined;
+    return row !== undefined && !isHalfDone;
   }
 
   #certificate(deviceId: string, hash: string) {
@@ -137,6 +126,18 @@ export class OpeningJudge {
     const isQuarantined = this.#o.registry.device(deviceId)?.state === "quarantined";
     return isQuarantined ? "quarantined" : "regular";
   }
+}
+
+/** The same opening again, because its answer was lost, gets the same answer while we have it. */
+function repeated(live: LiveSession, deviceId: string, openingHash: string): OpeningVerdict {
+  if (live.deviceId !== deviceId || live.openingHash !== openingHash) {
+    return refused("opening-replayed");
+  }
+  if (live.reply) return { outcome: "duplicate", session: live, downlink: [live.reply] };
+  // On a prekey there is no reply; and a device that sealed an envelope has had it.
+  return live.openedOnPrekey || live.firstNumber !== undefined
+    ? { outcome: "duplicate", session: live, downlink: [] }
+    : refused("opening-replayed");
 }
 
 function refused(problem: ProblemCode): OpeningVerdict {
