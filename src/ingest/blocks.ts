@@ -8,7 +8,6 @@ import { diagnostics } from "../diagnostics.ts";
 import { encodeBatch } from "../envelope/batch.ts";
 import { batchLeaf, blockRoot, leafSalt, verifyBlock } from "../envelope/block.ts";
 import { limits } from "../limits.ts";
-import { Problem } from "../problems.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Store } from "../store/store.ts";
 import { equalBytes } from "../transparency/tree.ts";
@@ -26,7 +25,7 @@ export interface BlockKeeperOptions {
   readonly database: IngestDatabase;
   readonly registry: Pick<Registry, "certificate" | "patientOf">;
   readonly sealer: Pick<Sealer, "seal">;
-  readonly store: Pick<Store, "rebuildBatch">;
+  readonly store: Pick<Store, "rebuildBatches">;
   readonly events: SecurityEvents;
   /** For leaves that a crash took from memory: rebuilt from what is stored. */
   readonly maintenancePermit: ((patientId: string) => Promise<StorePermit>) | undefined;
@@ -178,23 +177,20 @@ function isWhole(session: LiveSession, block: BlockRow): boolean {
   return true;
 }
 
-/** The leaves under a block, rebuilt from stored columns, in order. */
+/** The leaves under a block, rebuilt from stored columns in one read, in order. */
 export async function rebuildLeaves(
-  store: Pick<Store, "rebuildBatch">,
+  store: Pick<Store, "rebuildBatches">,
   permit: StorePermit,
   block: Pick<BlockRow, "sessionId" | "from" | "to">,
   saltKey: Uint8Array,
 ): Promise<{ number: number; leaf: Uint8Array; batch: Uint8Array }[]> {
-  const rebuilt: { number: number; leaf: Uint8Array; batch: Uint8Array }[] = [];
-  for (let number = block.from; number <= block.to; number++) {
-    try {
-      const { sessionId } = block;
-      const batch = encodeBatch(await store.rebuildBatch(permit, { sessionId, sequence: number }));
-      rebuilt.push({ number, batch, leaf: batchLeaf(leafSalt(saltKey, number), batch) });
-    } catch (error) {
-      // Numbers without samples (a block's own envelope) have no leaf.
-      if (!(error instanceof Problem && error.code === "not-found")) throw error;
-    }
-  }
-  return rebuilt;
+  const { sessionId, from: fromSequence, to: toSequence } = block;
+  const batches = await store.rebuildBatches(permit, { sessionId, fromSequence, toSequence });
+  // Numbers without samples (a block's own envelope) are absent and have no leaf.
+  return [...batches]
+    .sort(([one], [other]) => one - other)
+    .map(([number, stored]) => {
+      const batch = encodeBatch(stored);
+      return { number, batch, leaf: batchLeaf(leafSalt(saltKey, number), batch) };
+    });
 }

@@ -34,7 +34,7 @@ export interface ProofBundle {
 
 export interface ProofOptions {
   readonly database: IngestDatabase;
-  readonly store: Pick<Store, "rebuildBatch">;
+  readonly store: Pick<Store, "rebuildBatch" | "rebuildBatches">;
   readonly vault: Pick<Vault, "open">;
   readonly registry: Pick<Registry, "certificate" | "caPem">;
 }
