@@ -28,7 +28,11 @@ export function exportCommand(): Command {
       "after",
       `
 It works only beside the data folder of a running platform (VITALWARD_DATA). Every patient opened
-is one entry in the audit table, as with any other read.`,
+is one entry in the audit table, as with any other read.
+
+What is stored but cannot be read (altered or removed behind the platform) is a line of its own with
+"unreadable" in ndjson. CSV has no place for it: everything readable is printed, then the command
+fails. A CSV is whole only if the command ended with status 0.`,
     )
     .action(exportSamples);
 }

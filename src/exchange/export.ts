@@ -60,7 +60,8 @@ export function registerExportRoutes(
   );
 }
 
-/** The export's text, a chunk of the store at a time. */
+/** The export's text, a chunk of the store at a time.
+ * @throws Problem "series-damaged" after the last row of a CSV that lacks what could not be read. */
 export async function* lines(
   store: Store,
   permit: Permit,
@@ -68,9 +69,13 @@ export async function* lines(
   format: Format,
 ): AsyncGenerator<string> {
   if (format === "csv") yield `${CSV_COLUMNS}\n`;
+  let isWhole = true;
   for await (const chunk of store.read(permit, range)) {
+    if (chunk.unreadable !== undefined) isWhole = false;
     yield* format === "csv" ? csvOf(chunk, permit.patientId) : ndjsonOf(chunk, permit.patientId);
   }
+  // A table has no row for what is missing: a transfer that fails cannot be taken for a whole one.
+  if (format === "csv" && !isWhole) throw new Problem("series-damaged");
 }
 
 const LINES_A_PIECE = 2_000;
@@ -85,7 +90,7 @@ function* ndjsonOf(chunk: SeriesChunk, patientId: string): Generator<string> {
 }
 
 function* csvOf(chunk: SeriesChunk, patientId: string): Generator<string> {
-  // An unreadable stretch has no sample to list; the ndjson form names it.
+  // An unreadable stretch has no sample to list; `lines` ends in a failure, the ndjson form names it.
   if (chunk.unreadable !== undefined) return;
   yield* pieces(chunk, (at) => {
     const row = rowOf(chunk, at, patientId);
