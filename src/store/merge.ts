@@ -266,8 +266,16 @@ export async function commitMerge(o: Merging, lane: Lane, write: MergeWrite): Pr
   await o.committer.exclusive(async () => {
     try {
       await o.database.transaction(async (client) => {
-        const sealFor = (nextArrival: number) =>
-          laneSeal(o.vault, name, { ...write.after, nextArrival, directory: write.directory });
+        const sealFor = (nextArrival: number) => {
+          // A copy that is still the lane's own knows every commit: another number was put there.
+          const isOwn = o.committer.lanes.get(name.id) === lane;
+          if (isOwn && nextArrival !== lane.state.nextArrival) throw new Problem("series-damaged");
+          return laneSeal(o.vault, name, {
+            ...write.after,
+            nextArrival,
+            directory: write.directory,
+          });
+        };
         if (!(await writeMerge(client, o.database.tenantId, write, sealFor))) {
           throw new Problem("storage-unavailable", { detail: "the lane was changed meanwhile" });
         }

@@ -158,3 +158,11 @@ test("damage of one patient holds nobody else's samples", async (t) => {
   const theirs = await gather(opened.store.read(opened.permit(other.patientId), ALL));
   assert.deepEqual(sequencesOf(theirs), [1]);
 });
+
+test("arrivals rolled back in the moment of a merge are not sealed over: the merge fails by name", async (t) => {
+  const { opened, permit, query } = await stored(t);
+  await query("UPDATE lane SET next_arrival = next_arrival - 1 WHERE next_arrival > first_arrival");
+  const seal = (await query("SELECT seal FROM lane")).rows;
+  await assert.rejects(opened.store.merge(permit, { all: true }), { code: "series-damaged" });
+  assert.deepEqual((await query("SELECT seal FROM lane")).rows, seal);
+});
