@@ -250,7 +250,7 @@ describe("on every screen, in both themes, on phone and desktop, and at 200 %", 
       await page.getByRole("heading", { name: "Preferences" }).waitFor();
       await look("preferences");
       await page.goto(`${platform.url}/#/nowhere`);
-      await page.getByText(/ward/i).first().waitFor();
+      await page.getByRole("heading", { name: "There is no such page" }).waitFor();
       await look("not found");
       const expected = Object.keys(seen).map((screen) => [
         screen,
@@ -273,6 +273,9 @@ describe("when the platform goes quiet", () => {
         .waitFor({ timeout: 8_000 });
       const fresh = await ward.locator('.cell[data-freshness="current"]').count();
       assert.equal(fresh, 0);
+      const words = (await ward.textContent("main")) ?? "";
+      assert.match(words, /Last known, not current/);
+      assert.doesNotMatch(words, /waveform live|(?<!no )\bconnected\b/);
       assert.deepEqual(await axeFindings(ward), []);
     } finally {
       process.kill(platform.pid, "SIGCONT");

@@ -108,6 +108,7 @@ export function parseSpan(search: Record<string, unknown>): { span: Span } {
 function Head(props: { patient: LivePatient }) {
   const { t } = useTranslation();
   const { style } = useSettings();
+  const isConnected = useLine().state !== "lost";
   const { facts, devices } = props.patient;
   return (
     <header className="patient-head">
@@ -123,8 +124,8 @@ function Head(props: { patient: LivePatient }) {
       <Notes id={facts.id} />
       <ul className="patient-devices" aria-label={t("patient.devices")}>
         {devices.map((device) => (
-          <li key={device.id} data-well={isDeviceWell(device)}>
-            {device.name}: {deviceWords(t, device, style)}
+          <li key={device.id} data-well={isConnected && isDeviceWell(device)}>
+            {device.name}: {isConnected ? deviceWords(t, device, style) : t("device.notKnown")}
           </li>
         ))}
       </ul>

@@ -1,6 +1,7 @@
 /** The ward board: who needs someone, since when. Patients of whom nothing is current stand first, then by bed. */
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
+import type { LivePatient } from "../live/board.ts";
 import { useLine, useLive, useNow, usePatient, useWard } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { ReadingCell } from "../parts/ReadingCell.tsx";
@@ -15,6 +16,7 @@ export function WardScreen() {
   const { t } = useTranslation();
   const ward = useWard();
   const nowMs = useNow();
+  const line = useLine();
   const { board } = useLive();
   const columns = useShownColumns(ward.ids);
   if (ward.ids.length === 0) {
@@ -22,7 +24,10 @@ export function WardScreen() {
     if (ward.isError) return <Failure error={ward.error} retry={() => void ward.refetch()} />;
     return <StateScreen title={t("ward.emptyTitle")} words={t("ward.empty")} />;
   }
+  // Cut off from the platform nobody is current, and nobody can be said to be silent.
+  const isLost = line.state === "lost";
   const silent = ward.ids.filter((id) => {
+    if (isLost) return false;
     const patient = board.patient(id);
     return patient !== undefined && isSilent(patient, columns, nowMs);
   });
@@ -48,7 +53,11 @@ export function WardScreen() {
           ids={silent}
           columns={columns}
         />
-        <Group title={t("ward.groupLive")} ids={current} columns={columns} />
+        <Group
+          title={isLost ? t("ward.groupLost") : t("ward.groupLive")}
+          ids={current}
+          columns={columns}
+        />
       </div>
     </>
   );
@@ -139,7 +148,7 @@ function Row(props: { id: string; columns: readonly Column[] }) {
           isConnected={isConnected}
         />
       ))}
-      <NewestAndDevice id={props.id} nowMs={nowMs} />
+      <NewestAndDevice id={props.id} nowMs={nowMs} isConnected={isConnected} />
     </li>
   );
 }
@@ -172,20 +181,35 @@ export function Notes(props: { id: string }) {
   );
 }
 
-function NewestAndDevice(props: { id: string; nowMs: number }) {
+function NewestAndDevice(props: { id: string; nowMs: number; isConnected: boolean }) {
   const { t } = useTranslation();
-  const { style } = useSettings();
   const patient = usePatient(props.id);
   if (patient === undefined) return null;
   const newest = newestMs(patient);
-  const isWaveformOnly = patient.latest.size === 0 && liveWaveformMs(patient) !== undefined;
-  const unwell = patient.devices.filter((device) => !isDeviceWell(device));
   return (
     <div className="ward-device">
       <span className="ward-age">
         <span className="words-only">{t("ward.device")}: </span>
         {newest === undefined ? t("ward.noData") : ageWords(t, newest, props.nowMs)}
       </span>
+      {props.isConnected ? (
+        <DeviceLines patient={patient} />
+      ) : (
+        <span className="ward-device-bad">{t("device.notKnown")}</span>
+      )}
+    </div>
+  );
+}
+
+/** What there is to say of the patient's devices; of those that are well, one word. */
+function DeviceLines(props: { patient: LivePatient }) {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const { patient } = props;
+  const isWaveformOnly = patient.latest.size === 0 && liveWaveformMs(patient) !== undefined;
+  const unwell = patient.devices.filter((device) => !isDeviceWell(device));
+  return (
+    <>
       {isWaveformOnly && <span>{t("ward.waveformOnly")}</span>}
       {patient.devices.length === 0 && <span>{t("device.none")}</span>}
       {unwell.length === 0 && patient.devices.length > 0 && !isWaveformOnly && (
@@ -201,7 +225,7 @@ function NewestAndDevice(props: { id: string; nowMs: number }) {
           {words}
         </span>
       ))}
-    </div>
+    </>
   );
 }
 
