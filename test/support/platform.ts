@@ -88,14 +88,15 @@ interface Launched {
 }
 
 function launch(dataDir: string, o: PlatformOptions, ports?: Ports): Launched {
+  const wanted = ports ?? somePorts();
   rmSync(join(dataDir, "ports.json"), { force: true });
   const child = spawn(process.execPath, [MAIN, "serve", ...(o.args ?? [])], {
     env: {
       ...cleanEnvironment(),
       VITALWARD_DATA: dataDir,
-      VITALWARD_HTTP_PORT: String(ports?.http ?? 0),
-      VITALWARD_MQTT_PORT: String(ports?.mqtt ?? 0),
-      VITALWARD_DEVICE_PORT: String(ports?.device ?? 0),
+      VITALWARD_HTTP_PORT: String(wanted.http),
+      VITALWARD_MQTT_PORT: String(wanted.mqtt),
+      VITALWARD_DEVICE_PORT: String(wanted.device),
       ...o.env,
     },
     stdio: ["ignore", "pipe", "pipe"],
@@ -172,4 +173,13 @@ export function isAlive(pid: number): boolean {
 function reapDatabase(dataDir: string): void {
   const pid = databasePid(dataDir);
   if (pid !== undefined) process.kill(pid, "SIGQUIT");
+}
+
+/**
+ * Three ports below the range that outgoing connections take theirs from: a platform that was killed must
+ * find its ports free when it comes back, however busy other tests are.
+ */
+function somePorts(): Ports {
+  const http = 10_000 + 3 * Math.floor(Math.random() * 7_000);
+  return { http, mqtt: http + 1, device: http + 2 };
 }
