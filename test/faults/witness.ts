@@ -167,7 +167,10 @@ export class Witness {
   }
 
   async close(): Promise<void> {
-    await this.pause();
-    await Promise.all(this.devices.map(({ device }) => device.close()));
+    try {
+      await this.pause();
+    } finally {
+      await Promise.all(this.devices.map(({ device }) => device.close()));
+    }
   }
 }

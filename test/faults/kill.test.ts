@@ -5,9 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { startTestPlatform } from "../support/platform.ts";
 import { Witness } from "./witness.ts";
 
-/** Twenty by default; fewer while working on something else. */
-/** Not part of `npm test` yet: run it with `node --test test/faults/kill-run.ts`; FAULT_KILLS=20 for the full run. */
-const KILLS = Number(process.env.FAULT_KILLS ?? 4);
+/** Twenty, unless something else is being worked on. */
+const KILLS = Number(process.env.FAULT_KILLS ?? 20);
 const ENVELOPES_BETWEEN = 60;
 const quiet = { env: { VITALWARD_LOG_LEVEL: "error" } };
 
