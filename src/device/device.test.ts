@@ -77,6 +77,35 @@ function fullDisk(t: TestContext): { isFull: boolean } {
 
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1);
 
+test("what the platform could not take at the time goes soon after it can, however often it was tried", async (t) => {
+  const platform = new LoopbackPlatform();
+  const device = deviceOf(t, platform, folder());
+  await device.measure(beat());
+  await until(() => device.status.held === 0, "first receipt");
+  for (let outage = 0; outage < 3; outage++) {
+    platform.notNow = true;
+    await device.measure(beat());
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(device.status.held, 1);
+    platform.notNow = false;
+    await until(() => device.status.held === 0, "taken again");
+  }
+});
+
+test("a prekey's opening that could not be taken at the time goes again before its envelopes", async (t) => {
+  const platform = new LoopbackPlatform();
+  platform.online = false;
+  const device = deviceOf(t, platform, folder(), { prekeys: platform.prekeys(1) });
+  await device.measure(beat());
+  platform.notNow = true;
+  platform.online = true;
+  await until(() => device.status.online, "online");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  platform.notNow = false;
+  await until(() => device.status.held === 0, "taken again");
+  assert.deepEqual(platform.numbers(), [1]);
+});
+
 test("what a device measures arrives once, in order, under signed blocks, and frees the spool", async (t) => {
   const platform = new LoopbackPlatform();
   const device = deviceOf(t, platform, folder(), { durability: "interval" });

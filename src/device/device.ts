@@ -379,7 +379,7 @@ export class Device {
   #sawStoreEpoch(storeEpoch: number): void {
     if (storeEpoch <= this.#counter.storeEpoch) return;
     this.#counter.sawStoreEpoch(storeEpoch);
-    for (const held of this.#spool.held()) held.sentMs = 0;
+    for (const held of this.#spool.held()) held.dueMs = 0;
     this.#sender.wake();
   }
 

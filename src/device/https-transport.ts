@@ -6,6 +6,8 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** How soon answers are fetched after something was sent. */
 const FETCH_AFTER_MS = 500;
 const ANSWER_BYTES_MAX = 1_048_576;
+/** "Send it again later" (docs/envelope.md §11); other refusals are for good, and the receipt names them. */
+const NOT_NOW = new Set([409, 429, 500, 502, 503, 504]);
 
 /** @param url "https://host:port". */
 export function httpsTransport(identity: TransportIdentity, url: string): Transport {
@@ -97,10 +99,9 @@ async function connect(
           method: "POST",
           body: payload,
         });
-        const isTaken = answer.status === 202 || answer.status === 200;
-        if (isTaken && answer.body.length > 0) events.downlink(answer.body);
+        if (answer.status < 300 && answer.body.length > 0) events.downlink(answer.body);
         timer ??= setTimeout(() => void fetchAnswers().catch(shut), FETCH_AFTER_MS);
-        return isTaken;
+        return !NOT_NOW.has(answer.status);
       } catch (error) {
         shut();
         throw error;

@@ -21,6 +21,9 @@ const PAYLOAD_BYTES_MAX = 65_536;
 const PAYLOAD_ITEMS_MAX = 128;
 const PAYLOADS_IN_FLIGHT = 8;
 const IDLE_MS = 1_000;
+/** The door said "not now": nothing is sent for so long. Doubled each time, until it takes something. */
+const NOT_NOW_FIRST_MS = 500;
+const NOT_NOW_MAX_MS = 60_000;
 
 export interface SenderOptions {
   transport: Transport;
@@ -46,6 +49,8 @@ export class Sender {
   /** Since when we send without hearing a receipt; 0 when we heard, or sent nothing. */
   #silentSinceMs = 0;
   #silenceMs = SILENCE_FIRST_MS;
+  #notNowUntilMs = 0;
+  #notNowMs = NOT_NOW_FIRST_MS;
 
   constructor(o: SenderOptions) {
     this.#o = o;
@@ -133,7 +138,11 @@ export class Sender {
     this.#connection = connection;
     this.#opened.clear();
     this.#silentSinceMs = 0;
-    for (const held of this.#o.spool.held()) held.sentMs = 0;
+    this.#notNowUntilMs = 0;
+    for (const held of this.#o.spool.held()) {
+      held.dueMs = 0;
+      held.attempts = 0;
+    }
     this.#o.onOnline(true);
     try {
       if (this.#o.needsSession()) await this.#open(connection);
@@ -159,13 +168,17 @@ export class Sender {
     const timer = setTimeout(() => reject(new Error("no reply to the opening")), REPLY_TIMEOUT_MS);
     this.#reply = resolve;
     try {
-      const [reply] = await Promise.all([promise, connection.send(opening)]);
+      const [reply] = await Promise.all([promise, this.#sendOpening(connection, opening)]);
       finish(reply);
       this.#silentSinceMs = 0;
     } finally {
       clearTimeout(timer);
       this.#reply = undefined;
     }
+  }
+
+  async #sendOpening(connection: Connection, opening: Uint8Array): Promise<void> {
+    if (!(await connection.send(opening))) throw new Error("the platform takes no opening now");
   }
 
   #isSilent(): boolean {
@@ -175,7 +188,8 @@ export class Sender {
 
   #untilWoken(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, IDLE_MS);
+      const notNowMs = this.#notNowUntilMs - this.#o.clock.monotonicMs();
+      const timer = setTimeout(resolve, notNowMs > 0 ? Math.min(notNowMs, IDLE_MS) : IDLE_MS);
       this.#wake = () => {
         clearTimeout(timer);
         resolve();
@@ -186,53 +200,75 @@ export class Sender {
   /** Sends a round of payloads. @returns false when there was nothing to send. */
   async #sendSome(connection: Connection): Promise<boolean> {
     const nowMs = this.#o.clock.monotonicMs();
-    const payloads: Promise<boolean>[] = [];
-    let items: Uint8Array[] = [];
-    let bytes = 0;
-    let mayHoldOpening = false;
+    if (nowMs < this.#notNowUntilMs) return false;
+    const sendings: Promise<void>[] = [];
+    let round: Round = { items: [], held: [], bytes: 0, mayHoldOpening: false };
     const flush = async () => {
-      if (items.length === 0) return;
-      const sending = connection.send(joinPayload(items));
+      if (round.items.length === 0) return;
+      const sending = this.#sendPayload(connection, round);
       // Awaited together below; until then a failure must not count as unnoticed.
       sending.catch(() => undefined);
-      payloads.push(sending);
-      items = [];
-      bytes = 0;
+      sendings.push(sending);
       // An opening must have been taken before other payloads rely on it.
-      if (mayHoldOpening) await sending;
-      mayHoldOpening = false;
+      if (round.mayHoldOpening) await sending;
+      round = { items: [], held: [], bytes: 0, mayHoldOpening: false };
     };
     for (const held of this.#o.spool.held()) {
-      if (!isDue(held, nowMs)) continue;
+      if (held.dueMs > nowMs) continue;
       const opening = this.#opened.has(held.sessionId)
         ? undefined
         : this.#o.spool.opening(held.sessionId);
       const size = held.length + (opening?.length ?? 0);
-      if (bytes + size > PAYLOAD_BYTES_MAX || items.length >= PAYLOAD_ITEMS_MAX) await flush();
-      if (payloads.length >= PAYLOADS_IN_FLIGHT) break;
+      const isFull =
+        round.bytes + size > PAYLOAD_BYTES_MAX || round.items.length >= PAYLOAD_ITEMS_MAX;
+      if (isFull) await flush();
+      if (sendings.length >= PAYLOADS_IN_FLIGHT || this.#notNowUntilMs > nowMs) break;
       if (opening !== undefined) {
-        items.push(opening);
-        mayHoldOpening = true;
+        round.items.push(opening);
+        round.mayHoldOpening = true;
       }
       this.#opened.add(held.sessionId);
-      items.push(this.#o.spool.read(held));
-      bytes += size;
-      held.sentMs = nowMs;
-      held.attempts++;
+      round.items.push(this.#o.spool.read(held));
+      round.held.push(held);
+      round.bytes += size;
+      held.dueMs = nowMs + resendAfterMs(held.attempts++);
       held.bytes = undefined;
     }
     await flush();
-    if (payloads.length === 0) return false;
+    if (sendings.length === 0) return false;
     if (this.#silentSinceMs === 0) this.#silentSinceMs = nowMs;
-    await Promise.all(payloads);
+    await Promise.all(sendings);
     return true;
+  }
+
+  async #sendPayload(connection: Connection, round: Round): Promise<void> {
+    if (await connection.send(joinPayload(round.items))) {
+      this.#notNowMs = NOT_NOW_FIRST_MS;
+      return;
+    }
+    // The platform is there and said so at once: these are due when it may take them, not after silence.
+    for (const held of round.held) {
+      held.dueMs = 0;
+      held.attempts = 0;
+      if (round.mayHoldOpening) this.#opened.delete(held.sessionId);
+    }
+    const nowMs = this.#o.clock.monotonicMs();
+    if (nowMs < this.#notNowUntilMs) return; // said of several payloads at the same time
+    this.#notNowUntilMs = nowMs + this.#notNowMs * (0.5 + this.#chance());
+    this.#notNowMs = Math.min(this.#notNowMs * 2, NOT_NOW_MAX_MS);
   }
 }
 
-function isDue(held: Held, nowMs: number): boolean {
-  if (held.sentMs === 0) return true;
-  const waitMs = Math.min(RESEND_FIRST_MS * 2 ** Math.min(held.attempts, 10), RESEND_MAX_MS);
-  return nowMs - held.sentMs > waitMs;
+/** What goes into one payload. */
+interface Round {
+  readonly items: Uint8Array[];
+  readonly held: Held[];
+  bytes: number;
+  mayHoldOpening: boolean;
+}
+
+function resendAfterMs(attempts: number): number {
+  return Math.min(RESEND_FIRST_MS * 2 ** Math.min(attempts, 10), RESEND_MAX_MS);
 }
 
 /** Programming errors must not look like a bad network. */

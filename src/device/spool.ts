@@ -42,9 +42,9 @@ export interface Held {
   segment: Segment;
   offset: number;
   length: number;
-  /** When it was last handed to a transport, monotonic ms; 0 = never on this connection. */
-  sentMs: number;
-  /** How often it was handed over. */
+  /** When it is to be handed to a transport (again), monotonic ms; 0 = at once. */
+  dueMs: number;
+  /** How often it was handed over on this connection. */
   attempts: number;
   /** The sealed bytes while they are fresh; later they are read from the file. */
   bytes: Uint8Array | undefined;
@@ -153,7 +153,7 @@ export class Spool {
         throw error;
       }
     }
-    this.#hold({ sessionId, sequence, segment, offset, length, sentMs: 0, attempts: 0, bytes });
+    this.#hold({ sessionId, sequence, segment, offset, length, dueMs: 0, attempts: 0, bytes });
     const full = segment.bytes >= this.#segmentBytes;
     if ((full && endsBlock) || segment.bytes >= this.#segmentBytes * 4) this.#roll();
     return this.#makeRoom();
@@ -315,7 +315,7 @@ export class Spool {
       const bytes = new Uint8Array(file.subarray(offset, end));
       if (file[at + 8] === KIND_OPENING) this.#openings.set(sessionId, bytes);
       else {
-        const fresh = { sentMs: 0, attempts: 0, bytes: undefined };
+        const fresh = { dueMs: 0, attempts: 0, bytes: undefined };
         this.#hold({ sessionId, sequence, segment, offset, length: bytes.length, ...fresh });
         last = { sequence, sessionId, bytes };
         this.#readNumber(sequence);

@@ -9,8 +9,8 @@ export interface TransportEvents {
 
 export interface Connection {
   /** Hands over one payload.
-   * @returns true when the door took it, false when it must be sent again later. Neither frees the
-   * spool: only a receipt does. @throws Error when the connection is gone. */
+   * @returns true when the door judged it, false when it said "not now". Neither frees the spool:
+   * only a receipt does. @throws Error when the connection is gone. */
   send(payload: Uint8Array): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -34,6 +34,8 @@ export class LoopbackPlatform {
   readonly refusedOpenings: string[] = [];
   online = true;
   receipts = true;
+  /** Its database is away: it judges nothing, and says so at once. */
+  notNow = false;
   storeEpoch = 1;
   /** Numbers never taken. */
   readonly refuse = new Set<number>();
@@ -82,6 +84,7 @@ export class LoopbackPlatform {
           send: async (payload) => {
             if (!this.online) throw new Error("the connection is gone");
             await Promise.resolve();
+            if (this.notNow) return false;
             for (const item of splitPayload(payload)) {
               if (item.kind === "opening") this.#open(item.bytes, events);
               else this.#take(item.bytes, events);
