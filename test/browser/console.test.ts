@@ -215,6 +215,8 @@ describe("without a mouse", () => {
     await page.getByRole("combobox").waitFor();
     assert.deepEqual(await axeFindings(page), []);
     await page.keyboard.type("okonkwo");
+    // The board may still be on its way.
+    await page.getByRole("option", { name: /Okonkwo/ }).waitFor();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: /Okonkwo/ }).waitFor();
     await page.close();
