@@ -145,7 +145,7 @@ export const proofQuery = z.object({
   session: z.string().regex(/^[0-9a-f]{32}$/),
   sequence: z.coerce.number().int().nonnegative(),
 });
-/** Bytes are base64url. What each is: `ProofBundle` in proofs.ts. */
+/** Bytes are base64url. What each is: `ProofBundle` of ingest/proof.ts. */
 export const proofAnswer = z.discriminatedUnion("state", [
   z.object({ state: z.literal("unsigned") }),
   z.object({
