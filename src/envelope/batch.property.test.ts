@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, encode, rfc8949EncodeOptions, Tagged, Token, Type } from "cborg";
 import fc from "fast-check";
+import { isQuality } from "../vitals/quality.ts";
 import {
   type Batch,
   decodeBatch,
@@ -19,7 +20,7 @@ const CLOCK_MS = 1_760_000_000_000;
 const mdc = fc.oneof(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 0xffff_ffff }));
 const exponent = fc.oneof(fc.constant(0), fc.integer({ min: -12, max: 12 }));
 const int32 = fc.oneof(fc.integer({ min: -200, max: 200 }), fc.integer());
-const bits = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 0xffff }));
+const bits = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 63 }));
 const step = fc.oneof(fc.constant(1_000), fc.integer({ min: 1, max: 2 ** 33 }));
 
 const column: fc.Arbitrary<PointColumn> = record({
@@ -154,6 +155,31 @@ test("bytes with a change are refused by name, or are the one form of another ba
     }),
     { numRuns: 1_000 },
   );
+});
+
+test("quality is the six bits that are defined: any other number is refused by both sides", () => {
+  const times = { timesMs: [CLOCK_MS, CLOCK_MS + 1], mantissas: [1, 2] };
+  const samples = (quality: number[]) => ({ mdc: 5, exponent: 0, ...times, quality });
+  const rate = { numerator: 300, denominator: 1 };
+  const waves = { mdc: 5, startMs: CLOCK_MS, rate, exponent: 0, values: Int32Array.of(1) };
+  const sequence = { sequence: 1, clockMs: CLOCK_MS, offsetMs: 0 };
+  // Written by the encoder that knows nothing of batches: ours would refuse some of them.
+  const check = (made: Batch, allowed: boolean) => {
+    const bytes = encode(plainly(made), options);
+    if (allowed) {
+      assert.deepEqual(decodeBatch(bytes), made);
+      assert.equal(hex(encodeBatch(made)), hex(bytes));
+      return;
+    }
+    assert.throws(() => decodeBatch(bytes), { code: "batch-refused" });
+    assert.throws(() => encodeBatch(made), { code: "batch-refused" });
+  };
+  for (const bits of [0, 1, 31, 32, 63, 64, 65, 127, 0x8000, 0xffff, 0x1_0000, 0xffff_ffff]) {
+    const allowed = isQuality(bits);
+    check({ ...sequence, points: [samples([bits, bits])], waveforms: [] }, allowed);
+    check({ ...sequence, points: [samples([0, bits])], waveforms: [] }, allowed);
+    check({ ...sequence, points: [], waveforms: [{ ...waves, quality: bits }] }, allowed);
+  }
 });
 
 const gap = record({

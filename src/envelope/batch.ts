@@ -9,6 +9,7 @@
  */
 import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
+import { ALL_QUALITY } from "../vitals/quality.ts";
 import { CborReader, CborWriter, MAJOR } from "./cbor.ts";
 
 /** Samples of one metric at one resolution. Value = mantissa × 10^exponent. */
@@ -21,7 +22,7 @@ export interface PointColumn {
   timesMs: number[];
   /** Signed 32-bit integers, one for each time. */
   mantissas: number[];
-  /** Quality bits set by the device (vitals/quality.ts), 16 bits, one for each time. */
+  /** Quality bits set by the device (vitals/quality.ts), one number for each time. */
   quality: number[];
 }
 
@@ -59,7 +60,6 @@ const TIME_MAX = 2 ** 52;
 const SEQUENCE_MAX = 2 ** 52;
 const MDC_MAX = 0xffff_ffff;
 const EXPONENT_MAX = 12;
-const QUALITY_MAX = 0xffff;
 const INT32_MIN = -0x8000_0000;
 const INT32_MAX = 0x7fff_ffff;
 const RATE_MAX = 0xffff_ffff;
@@ -175,7 +175,7 @@ function sameQuality(quality: number[]): number {
   const first = quality[0]!;
   let same = true;
   for (const bits of quality) {
-    whole(bits, 0, QUALITY_MAX);
+    whole(bits, 0, ALL_QUALITY);
     if (bits !== first) same = false;
   }
   return same ? first : -1;
@@ -185,7 +185,7 @@ function encodeRun(run: WaveformRun, clockMs: number): void {
   whole(run.mdc, 1, MDC_MAX);
   whole(run.startMs, 0, TIME_MAX);
   whole(run.exponent, -EXPONENT_MAX, EXPONENT_MAX);
-  whole(run.quality, 0, QUALITY_MAX);
+  whole(run.quality, 0, ALL_QUALITY);
   whole(run.rate.numerator, 1, RATE_MAX);
   whole(run.rate.denominator, 1, RATE_MAX);
   if (run.values.length === 0) malformed("a waveform without values");
@@ -334,14 +334,14 @@ function timesFrom(firstMs: number, steps: number[] | number, count: number): nu
 
 function decodeQuality(reader: CborReader, count: number, quality: number[]): void {
   if (reader.peek() !== MAJOR.array) {
-    const bits = nonZero(reader, reader.int(0, QUALITY_MAX));
+    const bits = nonZero(reader, reader.int(0, ALL_QUALITY));
     for (let i = 0; i < count; i++) quality.push(bits);
     return;
   }
   reader.array(count, count);
   let same = true;
   for (let i = 0; i < count; i++) {
-    quality.push(reader.int(0, QUALITY_MAX));
+    quality.push(reader.int(0, ALL_QUALITY));
     if (quality[i] !== quality[0]) same = false;
   }
   if (same) reader.refuse("one quality for all is written as one number");
@@ -362,7 +362,7 @@ function decodeRun(reader: CborReader, clockMs: number, budget: Budget): Wavefor
     pairs -= 1;
   }
   if (label === LABEL.quality) {
-    quality = nonZero(reader, reader.int(0, QUALITY_MAX));
+    quality = nonZero(reader, reader.int(0, ALL_QUALITY));
     label = reader.int(LABEL.baseTime, LABEL.rate);
     pairs -= 1;
   }

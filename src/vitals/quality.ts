@@ -34,7 +34,8 @@ export const mark = {
 export type QualityFlag = Exclude<keyof typeof quality, "none">;
 export type MarkFlag = Exclude<keyof typeof mark, "none">;
 
-const ALL_QUALITY = Object.values(quality).reduce<number>((all, bit) => all | bit, 0);
+/** All bits of `quality`. They have no hole: a number from 0 to this one sets no other bit. */
+export const ALL_QUALITY = Object.values(quality).reduce<number>((all, bit) => all | bit, 0);
 const ALL_MARKS = Object.values(mark).reduce<number>((all, bit) => all | bit, 0);
 
 /** The names of the set bits, in the order of the bits. Unknown bits are left out. */
