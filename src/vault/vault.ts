@@ -27,7 +27,7 @@ export interface VaultOptions {
   readonly passphrase: string;
   readonly tenantId: string;
   readonly clock: Clock;
-  /** The keystore the database was written with (`boundKeystore` in store/binding.ts). */
+  /** The keystore the database was written with (`boundKeystore` in store/tables.ts). */
   readonly expectedKeystoreId?: string | undefined;
   /** Instead of the passphrase: a token or a key service that holds the root key. */
   readonly rootSeal?: RootSeal;

@@ -3,6 +3,7 @@
  * nothing of them may be readable in whatever lies on the disk or leaves for operators. The scanner
  * first proves, on a plaintext database, dump, file and frame, that it would find every one.
  * The try-out's passphrase lies beside its data by design (SECURITY.md); here it lies elsewhere.
+ * Past 400 lines because what goes in and where it is looked for must be compared in one place.
  */
 import assert from "node:assert/strict";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

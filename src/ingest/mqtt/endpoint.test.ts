@@ -1,3 +1,7 @@
+/**
+ * The MQTT door over real sockets and TLS. Past 400 lines because every test needs the same world of
+ * authority, endpoint and clients, and reads best beside it.
+ */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
