@@ -36,7 +36,8 @@ function openCounter(folder: string): Counter {
     ? new Spool({ folder: spoolFolder, bytesMax: Number.MAX_SAFE_INTEGER, durability: "each" })
     : undefined;
   const tail = spool?.tail;
-  counter.recover(tail && { ...tail, head: envelopeHash(tail.bytes) });
+  // Reading the spool cuts off a torn end, so whoever reads it must also use up the numbers there.
+  counter.recover(tail && { ...tail, head: envelopeHash(tail.bytes) }, spool);
   return counter;
 }
 
