@@ -17,6 +17,8 @@ const NEXT = label("next");
 /** What seals and opens the envelopes of one epoch. */
 export interface EpochKeys {
   key: KeyObject;
+  /** The same key's bytes, for another thread. */
+  keyBytes: Uint8Array;
   /** Context IV (RFC 9052 §3.1). */
   contextIv: Uint8Array;
 }
@@ -26,8 +28,10 @@ export function epochKid(chainKey: Uint8Array): Uint8Array {
 }
 
 export function epochKeys(chainKey: Uint8Array, suite: Suite): EpochKeys {
+  const keyBytes = expand(chainKey, KEY, suite.keyBytes);
   return {
-    key: createSecretKey(expand(chainKey, KEY, suite.keyBytes)),
+    key: createSecretKey(keyBytes),
+    keyBytes,
     contextIv: expand(chainKey, IV, suite.nonceBytes),
   };
 }

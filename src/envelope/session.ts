@@ -341,6 +341,16 @@ export interface OpenedEnvelope extends ReadContent {
   readonly index: number;
 }
 
+/** What opens one envelope, found by its kid: the opening itself may happen in another thread. */
+export interface EnvelopeLock {
+  readonly suite: Suite;
+  readonly keys: EpochKeys;
+  readonly nonce: Uint8Array;
+  readonly aad: Uint8Array;
+  readonly epoch: number;
+  readonly index: number;
+}
+
 /** Where an envelope belongs in its session, told by its kid alone. */
 export interface EnvelopePlace {
   epoch: number;
@@ -479,15 +489,29 @@ export class PlatformSession {
 
   /** As `open`, for one taken apart already. */
   openParts(parts: EnvelopeParts): OpenedEnvelope {
+    const lock = this.lockOf(parts);
+    const { suite, keys, nonce, aad } = lock;
+    return this.accept(lock, suite.open(keys.key, nonce, aad, parts.sealed));
+  }
+
+  /** What opens this envelope; changes nothing. @throws Problem "envelope-refused" for an unknown kid. */
+  lockOf(parts: EnvelopeParts): EnvelopeLock {
     const entry = this.#find(parts.kid);
-    if (entry === undefined || parts.alg !== this.suite.alg) throw new Problem("envelope-refused");
-    entry.keys ??= epochKeys(entry.chainKey, this.suite);
-    const nonce = nonceOf(entry.keys.contextIv, parts.partialIv);
-    const plaintext = this.suite.open(entry.keys.key, nonce, this.#aad, parts.sealed);
+    const { suite } = this;
+    if (entry === undefined || parts.alg !== suite.alg) throw new Problem("envelope-refused");
+    entry.keys ??= epochKeys(entry.chainKey, suite);
+    const { keys, epoch } = entry;
+    const nonce = nonceOf(keys.contextIv, parts.partialIv);
+    return { suite, keys, nonce, aad: this.#aad, epoch, index: parts.partialIv };
+  }
+
+  /** Takes what a lock opened. @param plaintext undefined if the tag did not fit.
+   * @throws Problem "envelope-refused", "batch-refused". */
+  accept(lock: EnvelopeLock, plaintext: Uint8Array | undefined): OpenedEnvelope {
     if (plaintext === undefined) throw new Problem("envelope-refused");
     const { content, batchBytes } = readContent(plaintext);
-    const { epoch } = entry;
-    const first = content.sequence - epoch * limits.epochEnvelopesMax - parts.partialIv;
+    const { epoch, index } = lock;
+    const first = content.sequence - epoch * limits.epochEnvelopesMax - index;
     if (first < 1 || (this.#firstSequence !== undefined && this.#firstSequence !== first)) {
       throw new Problem("batch-refused", { detail: "the number does not fit its place" });
     }
@@ -497,7 +521,7 @@ export class PlatformSession {
       this.#newestEpoch = epoch;
       this.#extend();
     }
-    return { content, batchBytes, epoch, index: parts.partialIv };
+    return { content, batchBytes, epoch, index };
   }
 
   /** Forgets what opens the epochs before the one of `sequence`: call it with the first number that is

@@ -19,9 +19,10 @@ export interface Suite {
   readonly tagBytes: number;
   /** @returns ciphertext with the tag at its end. */
   seal(key: KeyObject, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array;
-  /** @returns the plaintext, or undefined if anything was changed. */
+  /** @param key the bytes, where a key object would have to be made for it.
+   * @returns the plaintext, or undefined if anything was changed. */
   open(
-    key: KeyObject,
+    key: KeyObject | Uint8Array,
     nonce: Uint8Array,
     aad: Uint8Array,
     sealed: Uint8Array,

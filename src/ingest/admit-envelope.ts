@@ -3,7 +3,7 @@ import { diagnostics } from "../diagnostics.ts";
 import { batchLeaf, leafSalt } from "../envelope/block.ts";
 import type { ReadContent } from "../envelope/content.ts";
 import { type EnvelopeParts, hex, parseEnvelope } from "../envelope/envelope.ts";
-import { envelopeHash } from "../envelope/session.ts";
+import { type EnvelopeLock, envelopeHash } from "../envelope/session.ts";
 import { limits } from "../limits.ts";
 import { Problem, type ProblemCode } from "../problems.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -14,6 +14,7 @@ import { insertRefusal, isKnownFork } from "./evidence-tables.ts";
 import { HASH_BYTES } from "./journal.ts";
 import { marksOf, ownerOf, timeSpan } from "./judge.ts";
 import type { LiveSession } from "./live-session.ts";
+import type { Opener } from "./opener.ts";
 import { Pending } from "./pending.ts";
 import type { SessionBook } from "./session-book.ts";
 import type { IngestDatabase } from "./tables.ts";
@@ -32,6 +33,7 @@ export interface EnvelopeJudgeOptions {
   readonly blocks: BlockKeeper;
   readonly committer: Committer;
   readonly events: SecurityEvents;
+  readonly opener: Opener;
 }
 
 type Done = (verdict: EnvelopeVerdict) => void;
@@ -61,17 +63,52 @@ export class EnvelopeJudge {
       if (session === undefined) verdict = refused("envelope-refused");
       else if (place?.settled) verdict = this.#settled(session, place.sequence, bytes);
       else {
-        const read = session.keys.openParts(parts);
-        session.firstNumber ??= session.keys.firstSequence;
-        session.reply = undefined;
-        const hash = envelopeHash(bytes);
-        verdict = isUsual(session, read)
-          ? this.#keep(arrival, session, read, hash, false, done)
-          : this.#numbered(arrival, session, read, hash);
+        const from = session;
+        const lock = session.keys.lockOf(parts);
+        this.#o.opener.open(lock, bytes, parts.sealed, (plaintext, hash) =>
+          this.#opened({ arrival, session: from, bytes, lock, plaintext, hash, done }),
+        );
       }
     } catch (error) {
       verdict = this.#failed(arrival, session, bytes, error);
     }
+    this.#conclude(arrival, session, bytes, verdict, done);
+  }
+
+  /** Goes on with what the opener found. Others may have come before it meanwhile. */
+  #opened(o: {
+    readonly arrival: Arrival;
+    readonly session: LiveSession;
+    readonly bytes: Uint8Array;
+    readonly lock: EnvelopeLock;
+    readonly plaintext: Uint8Array | undefined;
+    readonly hash: Uint8Array;
+    readonly done: Done;
+  }): void {
+    const { arrival, session, bytes, hash, done } = o;
+    let verdict: EnvelopeVerdict | Promise<EnvelopeVerdict> | undefined;
+    try {
+      // Its keys were destroyed meanwhile: it came too late.
+      if (session.ended) throw new Problem("envelope-refused");
+      const read = session.keys.accept(o.lock, o.plaintext);
+      session.firstNumber ??= session.keys.firstSequence;
+      session.reply = undefined;
+      verdict = isUsual(session, read)
+        ? this.#keep(arrival, session, read, hash, false, done)
+        : this.#numbered(arrival, session, read, hash);
+    } catch (error) {
+      verdict = this.#failed(arrival, session, bytes, error);
+    }
+    this.#conclude(arrival, session, bytes, verdict, done);
+  }
+
+  #conclude(
+    arrival: Arrival,
+    session: LiveSession | undefined,
+    bytes: Uint8Array,
+    verdict: EnvelopeVerdict | Promise<EnvelopeVerdict> | undefined,
+    done: Done,
+  ): void {
     if (verdict instanceof Promise) {
       verdict.catch((error) => this.#failed(arrival, session, bytes, error)).then(done);
     } else if (verdict) done(verdict);

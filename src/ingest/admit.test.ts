@@ -107,6 +107,31 @@ test("one fork that comes twice at the same time is stored once", async (t) => {
   assert.deepEqual(stored.map((s) => s.mantissa).sort(), [72, 81]);
 });
 
+test("in a burst repetitions, forks and changed envelopes are told apart as one by one", async (t) => {
+  const world = await admissionWorld(t);
+  const device = await world.device();
+  await device.open();
+  const sealed = Array.from({ length: 40 }, (_, i) => device.seal([60 + i]));
+  const batch = { ...device.batch([199]), sequence: 1 };
+  const fork = device.twin.seal({ sequence: 1, batch });
+  const changed = sealed[6]!.slice();
+  changed[changed.length - 1]! ^= 1;
+  const burst = [...sealed, ...sealed.slice(0, 20), changed, fork, fork];
+  const verdicts = await Promise.all(burst.map((bytes) => device.send(bytes)));
+  const count = (outcome: string) => verdicts.filter((one) => one.outcome === outcome).length;
+  assert.deepEqual(
+    [count("admitted"), count("duplicate"), count("refused")],
+    [41, 21, 1],
+    "40 and the fork; 20 repetitions and the fork's; the changed one",
+  );
+  const stored = await world.stored(device.patientId);
+  assert.equal(stored.length, 41);
+  assert.deepEqual(
+    stored.filter((s) => s.marks & mark.fork).map((s) => s.mantissa),
+    [199],
+  );
+});
+
 test("a device that opens without end asks nothing of the database past its rate", async (t) => {
   const world = await admissionWorld(t);
   const device = await world.device();

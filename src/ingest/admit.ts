@@ -25,6 +25,7 @@ import { countRefusal, createSecurityEvents, type SecurityEvents } from "./event
 import { gapsOf } from "./evidence-tables.ts";
 import type { LiveSession } from "./live-session.ts";
 import { OpeningJudge } from "./open-session.ts";
+import { Opener } from "./opener.ts";
 import type { Pending } from "./pending.ts";
 import { Prekeys } from "./prekeys.ts";
 import { isSigned, type ProofBundle, proofOf, type ReadingName } from "./proof.ts";
@@ -139,7 +140,10 @@ async function openParts(o: AdmissionOptions) {
   const openings = new OpeningJudge({
     ...{ database, registry, book, prekeys, identity, rates, clock, storeEpoch },
   });
-  const judge = new EnvelopeJudge({ database, registry, book, blocks, committer, events });
+  const opener = new Opener();
+  const judge = new EnvelopeJudge({
+    ...{ database, registry, book, blocks, committer, events, opener },
+  });
   const sweeper = new Sweeper({ book, prekeys, committer, clock });
   const judges = { openings, judge, sweeper };
   return {
@@ -154,6 +158,7 @@ async function openParts(o: AdmissionOptions) {
     blocks,
     chains,
     committer,
+    opener,
   };
 }
 
@@ -180,6 +185,7 @@ export async function createAdmission(o: AdmissionOptions): Promise<Admission> {
       receipts.flush();
       receipts.close();
       sweeper.close();
+      await parts.opener.close();
       await idle();
       await committer.close();
       await events.close();
