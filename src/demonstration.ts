@@ -1,6 +1,7 @@
 /** Runs the demonstration ward as a process of its own: it knows the platform by its public doors only. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { diagnostics } from "./diagnostics.ts";
@@ -14,6 +15,11 @@ export interface Demonstration {
 const MAIN = join(dirname(dirname(fileURLToPath(import.meta.url))), "demo", "main.ts");
 const STOP_WITHIN_MS = 5_000;
 const RESTART_AFTER_MS = 2_000;
+
+/** Whether recorded people are among those shown: also when a folder they were put into runs without them. */
+export function hasDemonstration(dataDir: string): boolean {
+  return existsSync(join(dataDir, "demo"));
+}
 
 /** Starts it, and again when it ends unasked: the ward is a display, and displays must not freeze. */
 export function startDemonstration(dataDir: string): Demonstration {

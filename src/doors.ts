@@ -5,6 +5,7 @@ import type { Admission } from "./ingest/admit.ts";
 import { createDeviceDoor } from "./ingest/https.ts";
 import { createMqttEndpoint } from "./ingest/mqtt/endpoint.ts";
 import { orRefuse } from "./ports.ts";
+import type { Presence } from "./presence.ts";
 import type { ProblemCode } from "./problems.ts";
 import { registerEnrolmentRoutes } from "./registry/enrolment.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -14,6 +15,7 @@ export interface DeviceDoorsOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly admission: Admission;
+  readonly presence: Presence;
 }
 
 export interface DeviceDoors {
@@ -21,18 +23,24 @@ export interface DeviceDoors {
   readonly device: number;
 }
 
+/** Where a device on this machine reaches the HTTPS door. */
+export function httpsDoorUrl(bind: string, port: number): string {
+  return `https://${doorHost(bind)}:${port}`;
+}
+
 /** Opens both; what must close is pushed onto `parts`. */
 export async function openDeviceDoors(
   o: DeviceDoorsOptions,
   parts: AsyncDisposableStack,
 ): Promise<DeviceDoors> {
-  const { config, clock, registry, admission } = o;
+  const { config, clock, registry, admission, presence } = o;
   const ports = { mqtt: config.mqttPort, device: config.devicePort };
   const shared = {
     tls: registry.serverTls(),
     authenticate: registry.authenticate.bind(registry),
     admit: admission.admit,
     clock,
+    presence,
     onRefusal: (problem: ProblemCode, deviceId: string | undefined) =>
       admission.events.note(problem, deviceId ?? ""),
   };
@@ -47,7 +55,7 @@ export async function openDeviceDoors(
         prekeys: (deviceId) => admission.prekeysFor(deviceId),
         doors: () => ({
           mqttUrl: `mqtts://${doorHost(config.bind)}:${ports.mqtt}`,
-          httpsUrl: `https://${doorHost(config.bind)}:${ports.device}`,
+          httpsUrl: httpsDoorUrl(config.bind, ports.device),
         }),
       }),
   });

@@ -208,8 +208,9 @@ export const limits = {
   timeMsMax: 8_640_000_000_000_000,
   /** Entries of one FHIR batch Bundle. */
   bundleEntriesMax: 1_000,
-  /** A device is said to have no connection after this long without anything: while it sends it signs a
-   * block each `blockIntervalMs`, with some time to arrive. Its values are stale long before. */
+  /** A connected device is said to be silent, and one that comes by requests to have no connection, after
+   * this long without anything: while it sends it signs a block each `blockIntervalMs`, with some time to
+   * arrive. Its values are stale long before. */
   deviceQuietMs: 75_000,
   /** Patients on one ward board. */
   wardPatientsMax: 200,

@@ -14,16 +14,20 @@ import { registerSessionRoutes } from "./access/session-routes.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
 import { claimDataFolder, type Ports } from "./data-folder.ts";
-import { openDeviceDoors } from "./doors.ts";
+import { hasDemonstration } from "./demonstration.ts";
+import { httpsDoorUrl, openDeviceDoors } from "./doors.ts";
 import { registerExportRoutes } from "./exchange/export.ts";
 import { DeviceRecords } from "./fhir/device-records.ts";
 import { openObservationIds } from "./fhir/observation-id.ts";
 import { registerFhirRoutes } from "./fhir/routes.ts";
+import { registerAbout } from "./http/about.ts";
 import { createHttpServer } from "./http/server.ts";
 import { type Admission, createAdmission } from "./ingest/admit.ts";
+import { lastHeard } from "./ingest/last-heard.ts";
 import { readPassphrase } from "./passphrase.ts";
 import { orRefuse, refusePortsInUse } from "./ports.ts";
 import { type Database, openDatabase } from "./postgres/database.ts";
+import { Presence } from "./presence.ts";
 import { openRegistry } from "./registry/open.ts";
 import type { Registry } from "./registry/registry.ts";
 import { StartRefusal } from "./start-refusal.ts";
@@ -63,6 +67,11 @@ interface Inside {
   readonly store: Store;
   readonly resources: Resources;
   readonly admission: Admission;
+  readonly presence: Presence;
+  /** Recorded people are among those shown. */
+  readonly demonstration: boolean;
+  /** Set once the device doors are open. */
+  readonly opened: { devicePort: number };
   /** For the platform's own upkeep: merging, proofs after a crash, device records. */
   readonly maintenancePermit: (patientId: string) => Promise<Permit>;
 }
@@ -78,9 +87,14 @@ export async function startPlatform(
   parts.defer(() => folder.release());
   await refusePortsInUse(config);
   const passphrase = await readPassphrase(config, { demo: o.demo ?? false, clock });
-  const inside = await openInside(config, clock, passphrase.text, parts);
+  const inside = {
+    ...(await openInside(config, clock, passphrase.text, parts)),
+    demonstration: o.demo === true || hasDemonstration(config.dataDir),
+    opened: { devicePort: config.devicePort },
+  };
   const http = await openHttpDoor(inside, parts);
   const deviceDoors = await openDeviceDoors(inside, parts);
+  inside.opened.devicePort = deviceDoors.device;
   const ownUrl = `${isSecure(config) ? "https" : "http"}://${urlHost(config.bind)}:${http}`;
   const consoleUrl = config.publicUrl ?? ownUrl;
   const operator = await openOperatorDoor({
@@ -109,7 +123,7 @@ async function openInside(
   clock: Clock,
   passphrase: string,
   parts: AsyncDisposableStack,
-): Promise<Inside> {
+): Promise<Omit<Inside, "demonstration" | "opened">> {
   const database = await openDatabase({
     url: config.databaseUrl,
     dataDir: config.dataDir,
@@ -170,6 +184,7 @@ async function openInside(
     store,
     resources,
     admission,
+    presence: new Presence(await lastHeard(database)),
     maintenancePermit,
   };
 }
@@ -196,7 +211,13 @@ async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promis
   parts.defer(() => app.close());
   registerSessionRoutes(app, { access, clock, secure: comesByTls(config) });
   registerPeopleRoutes(app, { access });
-  registerDeviceRoutes(app, { access, registry });
+  registerAbout(app, { demonstration: inside.demonstration });
+  registerDeviceRoutes(app, {
+    access,
+    registry,
+    presence: inside.presence,
+    doorUrl: () => httpsDoorUrl(config.bind, inside.opened.devicePort),
+  });
   registerExportRoutes(app, { access, store });
   const ids = await openObservationIds(vault.secrets, clock);
   const { tenantId } = database;

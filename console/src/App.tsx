@@ -1,6 +1,6 @@
 /** Who is it? Signed in: the console. With a link: signing in. Else: how to get a link. */
 import { Button } from "@mantine/core";
-import { useQueryClient } from "@tanstack/react-query";
+import { type QueryClient, useQueryClient } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -25,14 +25,14 @@ export function App() {
     return () => removeEventListener("hashchange", onHash);
   }, []);
   const onSignedIn = useCallback(() => {
-    client.clear();
+    forget(client);
     setSecret(undefined);
   }, [client]);
   const leave = useCallback(
     (why: "out" | "ended") => {
       setOut(why);
       // Nothing of the ward stays in memory.
-      client.clear();
+      forget(client);
       client.setQueryData(["session"], null);
     },
     [client],
@@ -45,6 +45,12 @@ export function App() {
     );
   }
   return <Session out={out} leave={leave} loading={t("state.loading")} />;
+}
+
+/** All but what is true of the platform for everybody. */
+function forget(client: QueryClient): void {
+  client.getMutationCache().clear();
+  client.removeQueries({ predicate: (query) => query.queryKey[0] !== "about" });
 }
 
 function Session(props: {

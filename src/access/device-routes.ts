@@ -1,6 +1,7 @@
 /** /api/devices: administrators enrol, assign, suspend and revoke devices. */
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import type { Presence } from "../presence.ts";
 import { Problem } from "../problems.ts";
 import type { Device, Registry } from "../registry/registry.ts";
 import type { Access } from "./access.ts";
@@ -17,6 +18,9 @@ const DeviceAnswer = z.object({
   state: z.enum(["claimed", "enrolled", "suspended", "quarantined", "revoked"]),
   certificateHashes: z.array(z.string()),
   enrolledMs: TimeMs.optional(),
+  connectedSinceMs: TimeMs.nullable().describe("null: it holds no connection"),
+  disconnectedMs: TimeMs.nullable().describe("when its last connection ended, if it is known"),
+  lastSeenMs: TimeMs.nullable().describe("last connection, request or admitted envelope"),
   assignments: z.array(z.object({ patientId: Id, fromMs: TimeMs, toMs: TimeMs.optional() })),
 });
 const Assign = { patientId: Id.optional(), assignedFromMs: TimeMs.optional() };
@@ -30,6 +34,7 @@ const Claim = z.object({
   deviceId: Id,
   claimCode: z.string().describe("shown now and never again; enrols one device"),
   expiresMs: TimeMs,
+  doorUrl: z.string().describe("the HTTPS device door, where it enrols"),
 });
 const Assignment = z.strictObject({ patientId: Id.nullable(), fromMs: TimeMs.optional() });
 
@@ -38,6 +43,9 @@ const CHANGES = ["suspend", "resume", "revoke"] as const;
 interface Dependencies {
   readonly access: Access;
   readonly registry: Registry;
+  readonly presence: Pick<Presence, "of">;
+  /** Where devices enrol. */
+  readonly doorUrl: () => string;
 }
 
 export function registerDeviceRoutes(app: FastifyInstance, o: Dependencies): void {
@@ -46,9 +54,11 @@ export function registerDeviceRoutes(app: FastifyInstance, o: Dependencies): voi
   registerChanges(app, o);
 }
 
-function registerListing(app: FastifyInstance, { access, registry }: Dependencies): void {
+function registerListing(app: FastifyInstance, o: Dependencies): void {
+  const { access, registry, presence } = o;
   const answer = (device: Device) => ({
     ...device,
+    ...presence.of(device.id),
     assignments: registry
       .assignmentsOf({ deviceId: device.id })
       .map(({ patientId, fromMs, toMs }) => ({ patientId, fromMs, toMs })),
@@ -73,7 +83,8 @@ function registerListing(app: FastifyInstance, { access, registry }: Dependencie
   );
 }
 
-function registerClaims(app: FastifyInstance, { access, registry }: Dependencies): void {
+function registerClaims(app: FastifyInstance, o: Dependencies): void {
+  const { access, registry, doorUrl } = o;
   app.post<{ Body: z.output<typeof NewDevice> }>(
     "/api/devices",
     {
@@ -91,7 +102,7 @@ function registerClaims(app: FastifyInstance, { access, registry }: Dependencies
         ...(patientId === undefined ? {} : { patientId }),
       });
       reply.code(201).header("cache-control", "no-store");
-      return registry.createClaim(request.body);
+      return { ...(await registry.createClaim(request.body)), doorUrl: doorUrl() };
     },
   );
   app.post<{ Params: { deviceId: string } }>(
@@ -108,7 +119,7 @@ function registerClaims(app: FastifyInstance, { access, registry }: Dependencies
       const { deviceId } = request.params;
       await access.recordChange(by, "claim-device", { subjectId: deviceId });
       reply.code(201).header("cache-control", "no-store");
-      return registry.createClaim({ deviceId });
+      return { ...(await registry.createClaim({ deviceId })), doorUrl: doorUrl() };
     },
   );
 }

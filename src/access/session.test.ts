@@ -4,6 +4,7 @@ import { type TestContext, test } from "node:test";
 import { movableClock, testTrust } from "../../test/support/trust.ts";
 import { createHttpServer } from "../http/server.ts";
 import { limits } from "../limits.ts";
+import { Presence } from "../presence.ts";
 import { Problem } from "../problems.ts";
 import { registerDeviceRoutes } from "./device-routes.ts";
 import { registerPeopleRoutes } from "./people-routes.ts";
@@ -17,7 +18,12 @@ async function house(t: TestContext, o: { secure?: boolean } = {}) {
   const app = await createHttpServer({ bind: "127.0.0.1", ready: {}, version: "0", clock });
   registerSessionRoutes(app, { access: trust.access, clock, secure: o.secure ?? false });
   registerPeopleRoutes(app, { access: trust.access });
-  registerDeviceRoutes(app, { access: trust.access, registry: trust.registry });
+  registerDeviceRoutes(app, {
+    access: trust.access,
+    registry: trust.registry,
+    presence: new Presence(),
+    doorUrl: () => "https://127.0.0.1:8443",
+  });
   const url = await app.listen({ port: 0, host: "127.0.0.1" });
   t.after(() => app.close());
   const call = async (

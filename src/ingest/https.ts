@@ -10,6 +10,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import type { Clock } from "../clock.ts";
 import { installAnswers } from "../http/server.ts";
 import { limits } from "../limits.ts";
+import type { Presence } from "../presence.ts";
 import { Problem, type ProblemCode } from "../problems.ts";
 import { doorTls } from "./door-tls.ts";
 import { DevicePace } from "./pace.ts";
@@ -30,6 +31,8 @@ export interface DeviceDoorOptions {
   readonly authenticate: Authenticate;
   readonly admit: Admit;
   readonly clock: Clock;
+  /** Is told who asks. */
+  readonly presence?: Presence;
   readonly onRefusal?: (problem: ProblemCode, deviceId: string | undefined) => void;
   /** Mounts further routes, such as enrolment, before the door opens. */
   readonly routes?: (app: FastifyInstance) => void | Promise<void>;
@@ -68,6 +71,7 @@ export async function createDeviceDoor(o: DeviceDoorOptions): Promise<DeviceDoor
     const peer = await authenticatePeer(request.raw.socket as TLSSocket, o.authenticate);
     if (typeof peer === "string") throw new Problem(peer);
     request.peer = peer;
+    o.presence?.requested(peer.deviceId, o.clock.nowMs());
     connections.add(peer.deviceId, request.raw.socket);
   });
   app.addHook("onError", async (request, _reply, error) => {

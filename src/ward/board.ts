@@ -4,6 +4,7 @@ import type { Compartment, Permit } from "../access/permit.ts";
 import type { Principal } from "../access/principal.ts";
 import type { Clock } from "../clock.ts";
 import { limits } from "../limits.ts";
+import type { Presence } from "../presence.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { SeriesChunk } from "../store/chunk.ts";
 import type { Resources } from "../store/resources.ts";
@@ -17,6 +18,7 @@ import type { Reading, Ward, WardPatient } from "./schema.ts";
 export interface WardParts {
   readonly access: Access;
   readonly registry: Registry;
+  readonly presence: Pick<Presence, "of">;
   readonly store: Store;
   readonly resources: Resources;
   readonly proofs: Proofs;
@@ -113,7 +115,7 @@ export async function patientOf(
 }
 
 async function openPatient(parts: WardParts, permit: Permit, nowMs: number): Promise<WardPatient> {
-  const { store, registry, resources } = parts;
+  const { store, resources } = parts;
   const [demographics, latest] = await Promise.all([
     demographicsOf(resources, permit),
     store.latest(permit),
@@ -131,7 +133,7 @@ async function openPatient(parts: WardParts, permit: Permit, nowMs: number): Pro
     birthDate: demographics?.birthDate ?? "",
     ageYears: ageYears(demographics?.birthDate ?? "", nowMs),
     sex: demographics?.sex ?? "unknown",
-    devices: watch.devicesOf(registry, permit.patientId, nowMs),
+    devices: watch.devicesOf(parts, permit.patientId, nowMs),
     readings: await signedOnes(parts.proofs, permit.patientId, newestOfEach(latest)),
     sparklines: sparks.all(),
     waveforms: waveformsOf(latest, nowMs),

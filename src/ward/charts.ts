@@ -49,11 +49,7 @@ async function readSeries(
   request: SeriesRequest,
 ): Promise<SeriesAnswer> {
   const { fromMs, toMs, mdcs, width } = request;
-  const devices = new DeviceWatch().devicesOf(
-    parts.registry,
-    permit.patientId,
-    parts.clock.nowMs(),
-  );
+  const devices = new DeviceWatch().devicesOf(parts, permit.patientId, parts.clock.nowMs());
   const thinners = new Map<string, Thinner>();
   const unreadable: SeriesAnswer["unreadable"] = [];
   for await (const chunk of parts.store.read(permit, { mdcs, fromMs, toMs })) {

@@ -257,7 +257,7 @@ export class LiveLine {
     if (watched.permit?.live !== true) return;
     const { patientId } = watched;
     const nowMs = this.#parts.clock.nowMs();
-    const devices = watched.devices.devicesOf(this.#parts.registry, patientId, nowMs);
+    const devices = watched.devices.devicesOf(this.#parts, patientId, nowMs);
     // Of a patient with waveforms alone this is the only word on how old the newest is.
     const said = JSON.stringify(
       devices.map((device: WardDevice) => ({

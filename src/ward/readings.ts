@@ -1,5 +1,6 @@
 /** From the store's columns to what the console shows: newest readings, the last hour small, device states. */
 import { limits } from "../limits.ts";
+import type { Presence, Seen } from "../presence.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { SeriesChunk } from "../store/chunk.ts";
 import { type Metric, metricByMdc } from "../vitals/metric.ts";
@@ -152,12 +153,16 @@ export class DeviceWatch {
   }
 
   /** The devices assigned to the patient now. */
-  devicesOf(registry: Registry, patientId: string, nowMs: number): WardDevice[] {
-    return registry
+  devicesOf(
+    o: { readonly registry: Registry; readonly presence: Pick<Presence, "of"> },
+    patientId: string,
+    nowMs: number,
+  ): WardDevice[] {
+    return o.registry
       .assignmentsOf({ patientId })
       .filter(({ fromMs, toMs }) => fromMs <= nowMs && (toMs === undefined || nowMs < toMs))
       .flatMap(({ deviceId }): WardDevice[] => {
-        const device = registry.device(deviceId);
+        const device = o.registry.device(deviceId);
         if (device === undefined) return [];
         const { id, label, note, state } = device;
         const rowMs = ROW_NOTE.test(note) ? ROW_MS : null;
@@ -167,11 +172,29 @@ export class DeviceWatch {
           2 * (this.#intervalMs.get(id) ?? 0),
           2 * (rowMs ?? 0),
         );
-        const isQuiet = lastSeenMs !== null && nowMs - lastSeenMs > quietMs;
-        const noConnectionSinceMs = isQuiet ? lastSeenMs : null;
-        return [{ id, name: label, note, rowMs, state, lastSeenMs, noConnectionSinceMs }];
+        const line = lineOf(o.presence.of(id), lastSeenMs, (sinceMs) => nowMs - sinceMs > quietMs);
+        return [{ id, name: label, note, rowMs, state, lastSeenMs, ...line }];
       });
   }
+}
+
+/** What the doors know of its connection, and whether it says anything. Of a device that comes by single requests
+ * only silence longer than it should be is known. */
+function lineOf(
+  seen: Seen,
+  lastSeenMs: number | null,
+  isTooLong: (sinceMs: number) => boolean,
+): Pick<WardDevice, "connectedSinceMs" | "noConnectionSinceMs" | "silentSinceMs"> {
+  const { connectedSinceMs, disconnectedMs } = seen;
+  if (connectedSinceMs !== null) {
+    // One that has just come back is given its time.
+    const isSilent = isTooLong(Math.max(lastSeenMs ?? 0, connectedSinceMs));
+    const silentSinceMs = isSilent ? (lastSeenMs ?? connectedSinceMs) : null;
+    return { connectedSinceMs, noConnectionSinceMs: null, silentSinceMs };
+  }
+  const isQuiet = lastSeenMs !== null && isTooLong(lastSeenMs);
+  const noConnectionSinceMs = disconnectedMs ?? (isQuiet ? lastSeenMs : null);
+  return { connectedSinceMs: null, noConnectionSinceMs, silentSinceMs: null };
 }
 
 /** Whether a metric is one of the board's and the trends': a number or a coded state. */

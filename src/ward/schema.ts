@@ -36,10 +36,14 @@ export const wardDevice = z.object({
   /** Set for recordings played a row at a time: nothing newer is to be expected for this long. */
   rowMs: z.int().nullable(),
   state: z.enum(["claimed", "enrolled", "suspended", "quarantined", "revoked"]),
-  /** When the platform last admitted anything from it; null: never. */
+  /** When the platform last admitted anything of this patient from it; null: never. */
   lastSeenMs: timeMs.nullable(),
-  /** Set while nothing has come for longer than it should: since when. */
+  /** Since when it holds a connection; null: it holds none, or comes by single requests. */
+  connectedSinceMs: timeMs.nullable(),
+  /** Set while it holds no connection and is not known to come by requests: since when. */
   noConnectionSinceMs: timeMs.nullable(),
+  /** Set while it is connected and nothing has come for longer than it should: since when. */
+  silentSinceMs: timeMs.nullable(),
 });
 export type WardDevice = z.infer<typeof wardDevice>;
 

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { testTrust } from "../../test/support/trust.ts";
 import { createHttpServer } from "../http/server.ts";
+import { Presence } from "../presence.ts";
 import { createStore } from "../store/append.ts";
 import { createResources } from "../store/resource-store.ts";
 import { quality } from "../vitals/quality.ts";
@@ -24,6 +25,7 @@ async function openWard(t: TestContext) {
   const store = createStore({ database, vault, clock });
   const resources = createResources({ database, vault, clock });
   const signed = new Set<number>();
+  const presence = new Presence();
   const app = await createHttpServer({ bind: "127.0.0.1", ready: {}, version: "0", clock });
   registerWardRoutes(app, {
     access,
@@ -31,6 +33,7 @@ async function openWard(t: TestContext) {
     store,
     resources,
     clock,
+    presence,
     // Signed blocks are admission's; here a number is signed when the test says so.
     proofs: {
       isSigned: async ({ sequence }) => signed.has(sequence),
@@ -72,7 +75,7 @@ async function openWard(t: TestContext) {
     assignedFromMs: 0,
   });
   await registry.assign({ deviceId, patientId, fromMs: 0 });
-  return { ...trust, store, app, nurse, stranger, patientId, deviceId, signed };
+  return { ...trust, store, app, nurse, stranger, patientId, deviceId, signed, presence };
 }
 type World = Awaited<ReturnType<typeof openWard>>;
 
@@ -150,6 +153,29 @@ test("the board shows a person's own patients, with the newest reading and the l
   const [device] = patient.devices;
   assert.deepEqual([device?.name, device?.rowMs], ["Monitor", 60_000]);
   assert.equal(device?.lastSeenMs, nowMs);
+});
+
+test("a device is connected or not as the door says, silent when nothing comes, and else last seen", async (t) => {
+  const world = await openWard(t);
+  const nowMs = await send(world, [72]);
+  const nurse = await asker(world, world.nurse.id);
+  const line = async () => {
+    const { body } = await nurse.get<Ward>("/api/ward");
+    const device = body.patients[0]?.devices[0];
+    return [device?.connectedSinceMs, device?.noConnectionSinceMs, device?.silentSinceMs];
+  };
+  assert.deepEqual(await line(), [null, null, null], "no door has seen it since the start");
+  world.presence.connected(world.deviceId, nowMs - 5_000);
+  assert.deepEqual(await line(), [nowMs - 5_000, null, null]);
+  world.presence.disconnected(world.deviceId, nowMs - 1_000);
+  assert.deepEqual(await line(), [null, nowMs - 1_000, null]);
+  world.presence.requested(world.deviceId, nowMs);
+  assert.deepEqual(await line(), [null, null, null], "it comes by requests");
+  const idle = await openWard(t);
+  const longAgoMs = idle.clock.nowMs() - 3_600_000;
+  idle.presence.connected(idle.deviceId, longAgoMs);
+  const { body } = await (await asker(idle, idle.nurse.id)).get<Ward>("/api/ward");
+  assert.equal(body.patients[0]?.devices[0]?.silentSinceMs, longAgoMs);
 });
 
 test("whoever is not on the care team gets nothing, and the unknown looks just the same", async (t) => {

@@ -2,6 +2,8 @@
 import { useQuery } from "@tanstack/react-query";
 import { ask } from "./client.ts";
 
+const ABOUT_AGAIN_MS = 5_000;
+
 export interface Signed {
   person: { id: string; name: string; role: "nurse" | "doctor" | "administrator" };
 }
@@ -11,6 +13,16 @@ export function useSession() {
     queryKey: ["session"],
     queryFn: ({ signal }) => ask<Signed>("/api/session", { signal }),
     staleTime: Number.POSITIVE_INFINITY,
+  });
+}
+
+/** What the platform is, for everybody: asked until it is known. */
+export function useAbout() {
+  return useQuery({
+    queryKey: ["about"],
+    queryFn: ({ signal }) => ask<{ demonstration: boolean }>("/api/about", { signal }),
+    staleTime: Number.POSITIVE_INFINITY,
+    refetchInterval: (query) => (query.state.data === undefined ? ABOUT_AGAIN_MS : false),
   });
 }
 

@@ -3,18 +3,20 @@ import { Menu, UnstyledButton } from "@mantine/core";
 import { Outlet, useRouterState } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { Signed } from "../api/session.ts";
+import { type Signed, useAbout } from "../api/session.ts";
 import { useLine, useNow } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { clockTime, zonedTime, zoneName } from "../time/format.ts";
 import { CommandPalette } from "./CommandPalette.tsx";
 import { Mark } from "./Mark.tsx";
 
+/** That recorded people are shown is the platform's word; until it came, what is true of every platform. */
 export function Banner() {
   const { t } = useTranslation();
+  const about = useAbout();
   return (
     <p className="banner" role="note">
-      {t("banner")}
+      {about.data?.demonstration === true ? t("banner.demonstration") : t("banner.plain")}
     </p>
   );
 }

@@ -2,7 +2,7 @@
 import type { TFunction } from "i18next";
 import { markFlags, qualityFlags } from "../../../src/vitals/quality.ts";
 import type { WardDevice } from "../../../src/ward/schema.ts";
-import { ageOf, type Style, zonedTime } from "../time/format.ts";
+import { ageOf, dateTime, type Style, zonedTime, zoneName } from "../time/format.ts";
 
 /** "12 s", "now". */
 export function ageWords(t: TFunction, timeMs: number, nowMs: number): string {
@@ -18,19 +18,44 @@ export function knownAgainst(t: TFunction, quality: number, marks: number): stri
   ];
 }
 
-/** "connected", "no connection since 14:05:09 CET", "suspended". */
-export function deviceWords(t: TFunction, device: WardDevice, style: Style): string {
+/** "connected", "not connected since 14:05:09 CET", "last seen 12 s ago", "suspended". */
+export function deviceWords(t: TFunction, device: WardDevice, nowMs: number, style: Style): string {
   if (device.state !== "enrolled") return t(`device.state.${device.state}`);
-  if (device.lastSeenMs === null) return t("device.never");
   if (device.noConnectionSinceMs !== null) {
-    return t("device.lost", { time: zonedTime(device.noConnectionSinceMs, style) });
+    return t("device.lost", { time: sinceWords(device.noConnectionSinceMs, nowMs, style) });
   }
-  return t("device.connected");
+  if (device.silentSinceMs !== null) {
+    return t("device.silent", { time: sinceWords(device.silentSinceMs, nowMs, style) });
+  }
+  if (device.connectedSinceMs !== null) return t("device.connected");
+  return device.lastSeenMs === null ? t("device.never") : seenWords(t, device.lastSeenMs, nowMs);
+}
+
+/** "12 s ago", "now". */
+export function agoWords(t: TFunction, timeMs: number, nowMs: number): string {
+  const age = ageWords(t, timeMs, nowMs);
+  const { unit } = ageOf(timeMs, nowMs);
+  return unit === "now" || unit === "future" ? age : t("age.ago", { age });
+}
+
+/** "last seen 12 s ago", "last seen now". */
+export function seenWords(t: TFunction, timeMs: number, nowMs: number): string {
+  return t("device.lastSeen", { ago: agoWords(t, timeMs, nowMs) });
+}
+
+/** A time of day; of another day with its date. */
+export function sinceWords(timeMs: number, nowMs: number, style: Style): string {
+  return nowMs - timeMs < 12 * 3_600_000
+    ? zonedTime(timeMs, style)
+    : `${dateTime(timeMs, style)} ${zoneName(timeMs, style)}`;
 }
 
 export function isDeviceWell(device: WardDevice): boolean {
   return (
-    device.state === "enrolled" && device.lastSeenMs !== null && device.noConnectionSinceMs === null
+    device.state === "enrolled" &&
+    device.noConnectionSinceMs === null &&
+    device.silentSinceMs === null &&
+    (device.connectedSinceMs !== null || device.lastSeenMs !== null)
   );
 }
 

@@ -66,7 +66,12 @@ export function newestMs(patient: LivePatient): number | undefined {
 export function liveWaveformMs(patient: LivePatient): number | undefined {
   if (patient.facts.waveforms.length === 0) return undefined;
   const heard = patient.devices
-    .filter((device) => device.noConnectionSinceMs === null && device.lastSeenMs !== null)
+    .filter(
+      (device) =>
+        device.noConnectionSinceMs === null &&
+        device.silentSinceMs === null &&
+        device.lastSeenMs !== null,
+    )
     .map((device) => device.lastSeenMs ?? 0);
   return heard.length === 0 ? undefined : Math.max(...heard);
 }

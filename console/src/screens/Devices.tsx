@@ -1,15 +1,18 @@
-/** Every device, for administrators: its state, and suspending or revoking it. Nothing here is about a patient. */
+/** Every device, for administrators: its state, when it was last seen, a new one, suspending and revoking. Nothing here
+ * is about a patient. */
 import { Button, Modal } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { ask } from "../api/client.ts";
 import { useNow } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { DIALOG_HEADER } from "../parts/dialog.ts";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
+import { agoWords, sinceWords } from "../parts/words.ts";
 import { dateTime, zoneName } from "../time/format.ts";
 import "./devices.css";
+import { NewDevice } from "./NewDevice.tsx";
 
 interface DeviceRow {
   id: string;
@@ -19,6 +22,9 @@ interface DeviceRow {
   state: "claimed" | "enrolled" | "suspended" | "quarantined" | "revoked";
   certificateHashes: string[];
   enrolledMs?: number;
+  connectedSinceMs: number | null;
+  disconnectedMs: number | null;
+  lastSeenMs: number | null;
   assignments: { patientId: string; fromMs: number; toMs?: number }[];
 }
 type Change = "suspend" | "resume" | "revoke";
@@ -33,13 +39,25 @@ export function DevicesScreen() {
     refetchInterval: 15_000,
   });
   const [asked, setAsked] = useState<{ device: DeviceRow; change: Change }>();
+  const [claimed, setClaimed] = useState<{ device: DeviceRow | undefined }>();
   const [said, setSaid] = useState("");
+  const claiming = claimed && (
+    <NewDevice device={claimed.device} onClose={() => setClaimed(undefined)} />
+  );
+  const add = <Button onClick={() => setClaimed({ device: undefined })}>{t("devices.add")}</Button>;
   if (query.isPending) {
     return <StateScreen title={t("devices.title")} words={t("devices.loading")} />;
   }
   if (query.isError) return <Failure error={query.error} retry={() => void query.refetch()} />;
   if (query.data.length === 0) {
-    return <StateScreen title={t("devices.title")} words={t("devices.empty")} />;
+    return (
+      <>
+        <StateScreen title={t("devices.title")} words={t("devices.empty")}>
+          {add}
+        </StateScreen>
+        {claiming}
+      </>
+    );
   }
   return (
     <>
@@ -47,6 +65,7 @@ export function DevicesScreen() {
         <h1 className="title">{t("devices.title")}</h1>
         <p aria-live="polite">{said}</p>
         <p className="ward-legend">{t("patient.zone", { zone: zoneName(nowMs, style, "long") })}</p>
+        {add}
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
       <section className="panel trend-table devices" tabIndex={0} aria-label={t("devices.title")}>
@@ -55,6 +74,7 @@ export function DevicesScreen() {
             <tr>
               <th scope="col">{t("devices.name")}</th>
               <th scope="col">{t("devices.state")}</th>
+              <th scope="col">{t("devices.lastSeen")}</th>
               <th scope="col">{t("devices.enrolled")}</th>
               <th scope="col">{t("devices.certificate")}</th>
               <th scope="col">{t("devices.patient")}</th>
@@ -68,11 +88,13 @@ export function DevicesScreen() {
                 device={device}
                 nowMs={nowMs}
                 ask={(change) => setAsked({ device, change })}
+                claim={() => setClaimed({ device })}
               />
             ))}
           </tbody>
         </table>
       </section>
+      {claiming}
       {asked && (
         <Confirm
           {...asked}
@@ -84,7 +106,12 @@ export function DevicesScreen() {
   );
 }
 
-function Row(props: { device: DeviceRow; nowMs: number; ask: (change: Change) => void }) {
+function Row(props: {
+  device: DeviceRow;
+  nowMs: number;
+  ask: (change: Change) => void;
+  claim: () => void;
+}) {
   const { t } = useTranslation();
   const { style } = useSettings();
   const { device } = props;
@@ -98,7 +125,6 @@ function Row(props: { device: DeviceRow; nowMs: number; ask: (change: Change) =>
     revoked: "bad",
     claimed: "",
   };
-  const name = `${device.label} ${device.id.slice(-6)}`;
   return (
     <tr>
       <th scope="row">
@@ -111,6 +137,9 @@ function Row(props: { device: DeviceRow; nowMs: number; ask: (change: Change) =>
         </span>
       </td>
       <td>
+        <LastSeen device={device} nowMs={props.nowMs} />
+      </td>
+      <td>
         {device.enrolledMs === undefined ? t("devices.never") : dateTime(device.enrolledMs, style)}
       </td>
       <td>
@@ -120,40 +149,75 @@ function Row(props: { device: DeviceRow; nowMs: number; ask: (change: Change) =>
       </td>
       <td>{isAssigned ? t("devices.assigned") : t("devices.unassigned")}</td>
       <td>
-        <div className="device-actions">
-          {device.state === "suspended" ? (
-            <Button
-              size="compact-sm"
-              variant="default"
-              onClick={() => props.ask("resume")}
-              aria-label={t("devices.resumeFor", { name })}
-            >
-              {t("devices.resume")}
-            </Button>
-          ) : (
-            <Button
-              size="compact-sm"
-              variant="default"
-              disabled={device.state !== "enrolled" && device.state !== "quarantined"}
-              onClick={() => props.ask("suspend")}
-              aria-label={t("devices.suspendFor", { name })}
-            >
-              {t("devices.suspend")}
-            </Button>
-          )}
-          <Button
-            size="compact-sm"
-            variant="default"
-            className="device-revoke"
-            disabled={device.state === "revoked"}
-            onClick={() => props.ask("revoke")}
-            aria-label={t("devices.revokeFor", { name })}
-          >
-            {t("devices.revoke")}
-          </Button>
-        </div>
+        <Actions {...props} />
       </td>
     </tr>
+  );
+}
+
+/** How long ago, and what the doors know of its connection. */
+function LastSeen(props: { device: DeviceRow; nowMs: number }) {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const { connectedSinceMs, disconnectedMs, lastSeenMs } = props.device;
+  if (lastSeenMs === null) return t("devices.never");
+  return (
+    <>
+      <span title={dateTime(lastSeenMs, style)}>{agoWords(t, lastSeenMs, props.nowMs)}</span>
+      <span className="device-line">
+        {connectedSinceMs !== null
+          ? t("device.connected")
+          : disconnectedMs !== null &&
+            t("device.lost", { time: sinceWords(disconnectedMs, props.nowMs, style) })}
+      </span>
+    </>
+  );
+}
+
+function Actions(props: {
+  device: DeviceRow;
+  ask: (change: Change) => void;
+  claim: () => void;
+}): ReactNode {
+  const { t } = useTranslation();
+  const { device, ask: askFor } = props;
+  const name = `${device.label} ${device.id.slice(-6)}`;
+  const isSuspended = device.state === "suspended";
+  return (
+    <div className="device-actions">
+      {device.state === "claimed" ? (
+        <Button
+          size="compact-sm"
+          variant="default"
+          onClick={props.claim}
+          aria-label={t("devices.claimFor", { name })}
+        >
+          {t("devices.claim")}
+        </Button>
+      ) : (
+        <Button
+          size="compact-sm"
+          variant="default"
+          disabled={device.state === "revoked"}
+          onClick={() => askFor(isSuspended ? "resume" : "suspend")}
+          aria-label={
+            isSuspended ? t("devices.resumeFor", { name }) : t("devices.suspendFor", { name })
+          }
+        >
+          {isSuspended ? t("devices.resume") : t("devices.suspend")}
+        </Button>
+      )}
+      <Button
+        size="compact-sm"
+        variant="default"
+        className="device-revoke"
+        disabled={device.state === "revoked"}
+        onClick={() => askFor("revoke")}
+        aria-label={t("devices.revokeFor", { name })}
+      >
+        {t("devices.revoke")}
+      </Button>
+    </div>
   );
 }
 

@@ -109,6 +109,7 @@ function Head(props: { patient: LivePatient }) {
   const { t } = useTranslation();
   const { style } = useSettings();
   const isConnected = useLine().state !== "lost";
+  const nowMs = useNow(5_000);
   const { facts, devices } = props.patient;
   return (
     <header className="patient-head">
@@ -125,7 +126,8 @@ function Head(props: { patient: LivePatient }) {
       <ul className="patient-devices" aria-label={t("patient.devices")}>
         {devices.map((device) => (
           <li key={device.id} data-well={isConnected && isDeviceWell(device)}>
-            {device.name}: {isConnected ? deviceWords(t, device, style) : t("device.notKnown")}
+            {device.name}:{" "}
+            {isConnected ? deviceWords(t, device, nowMs, style) : t("device.notKnown")}
           </li>
         ))}
       </ul>

@@ -1,12 +1,14 @@
 /** The ward board: who needs someone, since when. Patients of whom nothing is current stand first, then by bed. */
+import type { TFunction } from "i18next";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
+import type { WardDevice } from "../../../src/ward/schema.ts";
 import type { LivePatient } from "../live/board.ts";
 import { useLine, useLive, useNow, usePatient, useWard } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { ReadingCell } from "../parts/ReadingCell.tsx";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
-import { ageWords, deviceWords, isDeviceWell } from "../parts/words.ts";
+import { ageWords, deviceWords, isDeviceWell, seenWords } from "../parts/words.ts";
 import { isSilent, liveWaveformMs, newestMs } from "../reading/current.ts";
 import { BOARD_COLUMNS, type Column, metricsOf } from "../reading/groups.ts";
 import { clockTime, shortTime } from "../time/format.ts";
@@ -193,7 +195,7 @@ function NewestAndDevice(props: { id: string; nowMs: number; isConnected: boolea
         {newest === undefined ? t("ward.noData") : ageWords(t, newest, props.nowMs)}
       </span>
       {props.isConnected ? (
-        <DeviceLines patient={patient} />
+        <DeviceLines patient={patient} nowMs={props.nowMs} />
       ) : (
         <span className="ward-device-bad">{t("device.notKnown")}</span>
       )}
@@ -202,10 +204,10 @@ function NewestAndDevice(props: { id: string; nowMs: number; isConnected: boolea
 }
 
 /** What there is to say of the patient's devices; of those that are well, one word. */
-function DeviceLines(props: { patient: LivePatient }) {
+function DeviceLines(props: { patient: LivePatient; nowMs: number }) {
   const { t } = useTranslation();
   const { style } = useSettings();
-  const { patient } = props;
+  const { patient, nowMs } = props;
   const isWaveformOnly = patient.latest.size === 0 && liveWaveformMs(patient) !== undefined;
   const unwell = patient.devices.filter((device) => !isDeviceWell(device));
   return (
@@ -213,13 +215,13 @@ function DeviceLines(props: { patient: LivePatient }) {
       {isWaveformOnly && <span>{t("ward.waveformOnly")}</span>}
       {patient.devices.length === 0 && <span>{t("device.none")}</span>}
       {unwell.length === 0 && patient.devices.length > 0 && !isWaveformOnly && (
-        <span>{t("device.connected")}</span>
+        <span>{wellWords(t, patient.devices, nowMs)}</span>
       )}
-      {[...new Set(unwell.map((device) => deviceWords(t, device, style)))].map((words) => (
+      {[...new Set(unwell.map((device) => deviceWords(t, device, nowMs, style)))].map((words) => (
         <span className="ward-device-bad" key={words}>
           {patient.devices.length > 1 &&
             `${unwell
-              .filter((device) => deviceWords(t, device, style) === words)
+              .filter((device) => deviceWords(t, device, nowMs, style) === words)
               .map((device) => device.name)
               .join(", ")}: `}
           {words}
@@ -227,6 +229,12 @@ function DeviceLines(props: { patient: LivePatient }) {
       ))}
     </>
   );
+}
+
+/** "connected" while one holds a connection; of devices that come by requests, when the newest was here. */
+function wellWords(t: TFunction, devices: readonly WardDevice[], nowMs: number): string {
+  if (devices.some((device) => device.connectedSinceMs !== null)) return t("device.connected");
+  return seenWords(t, Math.max(...devices.map((device) => device.lastSeenMs ?? 0)), nowMs);
 }
 
 function Loading() {

@@ -77,7 +77,8 @@ export class Client {
     const speaks = this.#phase === "open" && this.version === 5;
     const words = speaks ? encodeDisconnect(disconnectReasonOf(problem)) : undefined;
     this.channel.end(words);
-    this.#left();
+    const fellSilent = problem === "mqtt-keep-alive-ended" || problem === "mqtt-packet-overdue";
+    this.#left(fellSilent ? this.#parts.clock.monotonicMs() - this.channel.heardMs : 0);
   }
 
   /** Ends what is overdue; called a few times a second. */
@@ -176,6 +177,7 @@ export class Client {
     const { session, present } = sessions.open(identity.key, connect.cleanStart, this);
     this.session = session;
     this.#phase = "open";
+    role.opened?.(this);
     this.channel.packetBytesMax = settings.packetBytesMax;
     const asked = connect.properties.sessionExpiryInterval ?? 0;
     const wanted = connect.version === 5 ? asked : connect.cleanStart ? 0 : 0xffff_ffff;
@@ -241,11 +243,12 @@ export class Client {
   }
 
   /** The connection is over; the will is due unless it was taken back. */
-  #left(): void {
+  #left(silentMs = 0): void {
     if (this.#phase === "closed") return;
     const session = this.session;
     this.#phase = "closed";
     if (!session || session.live !== this) return;
+    this.#parts.role.left?.(this, silentMs);
     const will = this.#will;
     this.#will = undefined;
     if (will) {

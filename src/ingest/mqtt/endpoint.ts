@@ -8,6 +8,7 @@ import type { TLSSocket, TlsOptions } from "node:tls";
 import type { Clock } from "../../clock.ts";
 import { diagnostics } from "../../diagnostics.ts";
 import { limits } from "../../limits.ts";
+import type { Presence } from "../../presence.ts";
 import type { ProblemCode } from "../../problems.ts";
 import { DevicePace } from "../pace.ts";
 import { type Authenticate, authenticatePeer } from "../peer.ts";
@@ -27,6 +28,8 @@ export interface MqttEndpointOptions {
   /** The same, answered by a call; used instead where it is given. */
   readonly admitThen?: AdmitThen;
   readonly clock: Clock;
+  /** Is told who connects, leaves and is heard. */
+  readonly presence?: Presence;
   /** Each refusal of the door's own, for counters and security events; admission records its own. */
   readonly onRefusal?: (problem: ProblemCode, deviceId: string | undefined) => void;
   /** Departures from the defaults, for tests and small machines. */
@@ -136,6 +139,9 @@ class DeviceRole implements Role {
       receivedMs: this.#o.clock.nowMs(),
     } as const;
     const answered = (verdict: Verdict) => {
+      if (verdict.outcome !== "refused") {
+        this.#o.presence?.heard(deviceId, arrival.receivedMs);
+      }
       for (const bytes of verdict.downlink) this.send(deviceId, bytes);
       const isFinal = verdict.outcome !== "refused" || !mayRetry(verdict.problem);
       decided(isFinal ? undefined : verdict.problem);
@@ -165,6 +171,17 @@ class DeviceRole implements Role {
     if (session.outbox.offer(message)) return true;
     session.live.end("mqtt-client-slow");
     return false;
+  }
+
+  opened(client: Client): void {
+    const deviceId = client.identity?.deviceId;
+    if (deviceId !== undefined) this.#o.presence?.connected(deviceId, this.#o.clock.nowMs());
+  }
+
+  left(client: Client, silentMs: number): void {
+    const deviceId = client.identity?.deviceId;
+    if (deviceId === undefined) return;
+    this.#o.presence?.disconnected(deviceId, Math.round(this.#o.clock.nowMs() - silentMs));
   }
 
   subscribed(): void {

@@ -61,6 +61,10 @@ export interface Role {
     retainHandling: number,
     isNew: boolean,
   ): void;
+  /** The client has its session: it is connected. */
+  opened?(client: Client): void;
+  /** Its connection is over. @param silentMs for how long nothing had come of one that fell silent; else 0. */
+  left?(client: Client, silentMs: number): void;
   /** A will is due. */
   publishWill(session: Session, will: WillMessage): void;
   /** For counters and security events. */
