@@ -7,10 +7,10 @@
  * anything is opened that was stored.
  */
 import type { Clock } from "../clock.ts";
-import { counter, diagnostics, histogram } from "../diagnostics.ts";
+import { diagnostics } from "../diagnostics.ts";
 import { parseUsualEnvelope } from "../envelope/envelope.ts";
 import type { PlatformIdentity } from "../envelope/opening.ts";
-import { joinPayload, type PayloadItem, splitPayload } from "../envelope/payload.ts";
+import { type PayloadItem, splitPayload } from "../envelope/payload.ts";
 import { limits } from "../limits.ts";
 import { Problem, type ProblemCode } from "../problems.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -21,12 +21,11 @@ import { BlockKeeper, type StorePermit } from "./blocks.ts";
 import { chainRanges, type RangeState } from "./chain.ts";
 import { ChainWatch } from "./chain-watch.ts";
 import { Committer } from "./committer.ts";
-import { countRefusal, createSecurityEvents, type SecurityEvents } from "./events.ts";
+import { afterCommit, concluded, type ItemVerdict, noteRefusal } from "./concluding.ts";
+import { createSecurityEvents, type SecurityEvents } from "./events.ts";
 import { gapsOf } from "./evidence-tables.ts";
-import type { LiveSession } from "./live-session.ts";
 import { OpeningJudge } from "./open-session.ts";
 import { Opener } from "./opener.ts";
-import type { Pending } from "./pending.ts";
 import { Prekeys } from "./prekeys.ts";
 import { isSigned, type ProofBundle, proofOf, type ReadingName } from "./proof.ts";
 import { NumberRanges } from "./ranges.ts";
@@ -36,7 +35,7 @@ import { currentEpoch, rememberEntry } from "./restore.ts";
 import { SessionBook } from "./session-book.ts";
 import { Sweeper } from "./sweep.ts";
 import { type IngestDatabase, sessionRow } from "./tables.ts";
-import { type Admit, type AdmitThen, type Arrival, mayRetry, type Verdict } from "./verdict.ts";
+import type { Admit, AdmitThen, Arrival, Verdict } from "./verdict.ts";
 
 export interface AdmissionOptions {
   readonly database: IngestDatabase;
@@ -73,27 +72,6 @@ export interface Admission {
   /** Waits for judgements that follow commits: blocks, chains, events. */
   idle(): Promise<void>;
   close(): Promise<void>;
-}
-
-const envelopes = counter("vitalward_envelopes_total", "envelopes, by what became of them", [
-  "outcome",
-] as const);
-const admittedEnvelopes = envelopes.labels("admitted");
-const forkedEnvelopes = envelopes.labels("forked");
-const samples = counter("vitalward_samples_admitted_total", "samples durably stored");
-const latency = histogram(
-  "vitalward_admission_seconds",
-  "from arrival at a door to the durable commit",
-  [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-);
-
-const ADMITTED: Verdict = { outcome: "admitted", downlink: [] };
-
-interface ItemVerdict {
-  readonly outcome: Verdict["outcome"];
-  readonly problem?: ProblemCode;
-  readonly session?: LiveSession;
-  readonly downlink?: readonly Uint8Array[];
 }
 
 type Parts = Awaited<ReturnType<typeof openParts>>;
@@ -241,21 +219,6 @@ function itemsOf(parts: Parts, arrival: Arrival, nowMs: number): PayloadItem[] |
   return "rate-limited";
 }
 
-/** Counts what became of an arrival. @returns the one verdict on all of it. */
-function concluded(
-  parts: Parts,
-  arrival: Arrival,
-  startMs: number,
-  verdicts: readonly ItemVerdict[],
-): Verdict {
-  for (const verdict of verdicts) {
-    if (verdict.problem) noteRefusal(parts.events, arrival, verdict.problem, verdict.session);
-    else if (verdict.outcome === "duplicate") envelopes.inc({ outcome: "duplicate" });
-  }
-  latency.observe((parts.clock.monotonicMs() - startMs) / 1_000);
-  return verdictOf(arrival, verdicts, parts);
-}
-
 function judgeItem(parts: Parts, arrival: Arrival, item: PayloadItem): Promise<ItemVerdict> {
   if (item.kind === "envelope") {
     return new Promise((resolve) => parts.judge.judge(arrival, item.bytes, resolve));
@@ -291,101 +254,6 @@ async function judgeInTurn(
     if (item.kind === "opening") await verdict;
   }
   return Promise.all(under);
-}
-
-/** What follows each durable commit; nothing here can refuse any more. */
-function afterCommit(
-  pending: Pending,
-  o: { blocks: BlockKeeper; chains: ChainWatch; receipts: ReceiptDesk; book: SessionBook },
-): void {
-  const { session, content, number } = pending;
-  (pending.fork ? forkedEnvelopes : admittedEnvelopes).inc();
-  samples.inc(sampleCount(pending));
-  if (!pending.fork) {
-    if (content.gaps) {
-      for (const gap of content.gaps) {
-        for (const one of o.book.ofDevice(session.deviceId)) one.gaps.addRange(gap.from, gap.to);
-      }
-    }
-    if (number === session.keys.firstSequence) {
-      session.previous = content.previous;
-      o.chains.linked(session);
-    }
-    if (pending.closes) session.closedAt = number;
-    o.chains.admitted(session, number);
-    o.blocks.admitted(pending);
-  }
-  o.receipts.owe(session);
-}
-
-function sampleCount(pending: Pending): number {
-  let count = 0;
-  for (const column of pending.batch.points) count += column.timesMs.length;
-  for (const run of pending.batch.waveforms) count += run.values.length;
-  return count;
-}
-
-/** One verdict for the arrival: what must be sent again outweighs what is final. */
-function verdictOf(
-  arrival: Arrival,
-  verdicts: readonly ItemVerdict[],
-  o: { receipts: ReceiptDesk; book: SessionBook },
-): Verdict {
-  const [sole] = verdicts;
-  if (verdicts.length === 1 && sole?.outcome === "admitted" && arrival.door === "mqtt") {
-    // The receipt was owed at the commit and goes its own way.
-    if (sole.downlink === undefined) return ADMITTED;
-  }
-  const downlink = verdicts.flatMap((verdict) => verdict.downlink ?? []);
-  const touched = new Set(verdicts.flatMap((verdict) => verdict.session ?? []));
-  for (const verdict of verdicts) {
-    if (verdict.outcome === "admitted" && verdict.downlink && verdict.session) {
-      downlink.push(...olderReceipts(verdict.session, o));
-    }
-  }
-  for (const session of touched) {
-    if (arrival.door === "https") {
-      const receipt = o.receipts.take(session);
-      if (receipt) downlink.push(receipt);
-    } else o.receipts.owe(session);
-  }
-  const sealed = downlink.length > 0 ? [joinPayload(downlink)] : [];
-  const problems = verdicts.flatMap((verdict) => verdict.problem ?? []);
-  const problem = problems.find(mayRetry) ?? problems[0];
-  if (problem) {
-    // Something of it may be unknown to the device's receipts: say again what is kept.
-    for (const session of o.book.ofDevice(arrival.deviceId)) o.receipts.owe(session);
-    return { outcome: "refused", problem, downlink: sealed };
-  }
-  const isNew = verdicts.some((verdict) => verdict.outcome === "admitted");
-  return { outcome: isNew ? "admitted" : "duplicate", downlink: sealed };
-}
-
-/** A new session's first answer tells what is kept of the device's older ones. */
-function olderReceipts(
-  fresh: LiveSession,
-  o: { receipts: ReceiptDesk; book: SessionBook },
-): Uint8Array[] {
-  return o.book
-    .ofDevice(fresh.deviceId)
-    .filter((session) => session !== fresh)
-    .slice(0, limits.olderReceiptsMax)
-    .flatMap((older) => o.receipts.about(older, fresh) ?? []);
-}
-
-function noteRefusal(
-  events: SecurityEvents,
-  arrival: Arrival,
-  problem: ProblemCode,
-  session?: LiveSession,
-): void {
-  envelopes.inc({ outcome: "refused" });
-  countRefusal(problem);
-  events.note(problem, arrival.deviceId, {
-    door: arrival.door,
-    ...(session ? { session: session.sessionId } : {}),
-  });
-  diagnostics.debug({ problem, door: arrival.door }, "an arrival was refused");
 }
 
 async function chainState(
