@@ -1,6 +1,16 @@
 /** The one folder with everything the platform keeps: claimed by one running platform at a time. */
-import { chmodSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
+import type { Clock } from "./clock.ts";
 import { type FileLock, lockWithin } from "./file-lock.ts";
 import { StartRefusal } from "./start-refusal.ts";
 
@@ -53,4 +63,16 @@ export async function claimDataFolder(path: string): Promise<DataFolder> {
       lock.release();
     },
   };
+}
+
+/** The bearer token that opens /metrics to a collector elsewhere: made once, 256 bits, for the owner's eyes.
+ * Whoever deletes the file gets another one at the next start. */
+export function metricsToken(path: string, clock: Pick<Clock, "random">): string {
+  const file = join(path, "metrics-token");
+  const kept = existsSync(file) ? readFileSync(file, "utf8").trim() : "";
+  if (kept !== "") return kept;
+  const token = Buffer.from(clock.random(32)).toString("base64url");
+  writeFileSync(`${file}.new`, `${token}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+  return token;
 }

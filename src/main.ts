@@ -13,7 +13,7 @@ import { servicePrincipal } from "./access/principal.ts";
 import { registerSessionRoutes } from "./access/session-routes.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config.ts";
-import { claimDataFolder, type Ports } from "./data-folder.ts";
+import { claimDataFolder, metricsToken, type Ports } from "./data-folder.ts";
 import { hasDemonstration } from "./demonstration.ts";
 import { httpsDoorUrl, openDeviceDoors } from "./doors.ts";
 import { registerExportRoutes } from "./exchange/export.ts";
@@ -197,6 +197,7 @@ async function openHttpDoor(inside: Inside, parts: AsyncDisposableStack): Promis
     ...(isSecure(config) ? { tls: tlsOf(config) } : {}),
     ...(existsSync(join(consoleDir, "index.html")) ? { consoleDir } : {}),
     ...(config.publicUrl === undefined ? {} : { publicOrigins: [config.publicUrl] }),
+    metricsToken: metricsToken(config.dataDir, clock),
     ready: {
       database: async () => {
         await database.pool.query("SELECT 1");

@@ -1,8 +1,10 @@
 /** /health/live, /health/ready, /metrics: for operators' tools. Counts, times and part names only. */
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { diagnostics, histogram, metrics } from "../diagnostics.ts";
 import { limits } from "../limits.ts";
+import { Problem } from "../problems.ts";
 
 const requestSeconds = histogram(
   "vitalward_http_request_seconds",
@@ -44,9 +46,22 @@ async function withTimeLimit(work: Promise<void>): Promise<void> {
   }
 }
 
+/** Who may read the counters: everybody who reaches the port, or who shows the token; without one, nobody. */
+export type MetricsDoor = "open" | { readonly token: string | undefined };
+
+function mayRead(door: MetricsDoor, authorization: string | undefined): boolean {
+  if (door === "open") return true;
+  const shown = /^bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
+  if (shown === undefined || door.token === undefined) return false;
+  // Digests are of one length, and comparing them tells nothing about the token.
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(shown), digest(door.token));
+}
+
 export function registerHealthRoutes(
   app: FastifyInstance,
   ready: Readonly<Record<string, () => Promise<void>>>,
+  metricsDoor: MetricsDoor,
 ): void {
   app.addHook("onResponse", async (request, reply) => {
     requestSeconds.observe(
@@ -85,7 +100,12 @@ export function registerHealthRoutes(
       return { status: isReady ? "ready" : "not-ready", checks };
     },
   );
-  app.get("/metrics", { schema: { hide: true } }, async (_request, reply) => {
+  app.get("/metrics", { schema: { hide: true } }, async (request, reply) => {
+    reply.header("cache-control", "no-store");
+    if (!mayRead(metricsDoor, request.headers.authorization)) {
+      reply.header("www-authenticate", "Bearer");
+      throw new Problem("not-signed-in", { detail: "the token is in the data folder" });
+    }
     reply.type(metrics.contentType);
     return metrics.metrics();
   });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { z } from "zod";
+import { selfSigned } from "../../test/support/self-signed.ts";
 import { systemClock } from "../clock.ts";
 import { PROBLEMS, Problem, type ProblemCode } from "../problems.ts";
 import { StartRefusal } from "../start-refusal.ts";
@@ -254,6 +255,42 @@ test("metrics count requests by route, never by address", async (t) => {
   const text = await (await fetch(`${url}/metrics`)).text();
   assert.match(text, /vitalward_http_request_seconds_count\{[^}]*route="\/api\/refuse\/:code"/);
   assert.ok(!text.includes("/api/refuse/not-found"));
+});
+
+test("metrics are open to this machine only; elsewhere and behind a proxy they take the token", async (t) => {
+  const ask = async (url: string, authorization?: string) => {
+    const headers = authorization === undefined ? {} : { authorization };
+    const response = await fetch(`${url}/metrics`, { headers });
+    await response.text();
+    return response.status;
+  };
+  assert.equal(await ask((await served(t)).url), 200);
+  const publicOrigins = ["https://ward.example"];
+  const { url } = await served(t, { publicOrigins, metricsToken: "the-token" });
+  assert.equal(await ask(url), 401);
+  assert.equal(await ask(url, "Bearer another-token"), 401);
+  assert.equal(await ask(url, "Basic the-token"), 401);
+  assert.equal(await ask(url, "Bearer the-token"), 200);
+  const shut = await served(t, { publicOrigins });
+  assert.equal(await ask(shut.url), 401);
+  assert.equal(await ask(shut.url, "Bearer undefined"), 401);
+});
+
+test("a server that others reach gives its metrics to nobody without the token", async (t) => {
+  const { pem, keyPem } = selfSigned();
+  const app = await createHttpServer({
+    bind: "192.0.2.1",
+    tls: { cert: pem, key: keyPem },
+    metricsToken: "the-token",
+    ready: {},
+    version: "0",
+    clock: systemClock,
+  });
+  t.after(() => app.close());
+  const ask = async (headers: Record<string, string>) =>
+    (await app.inject({ url: "/metrics", headers: { host: "192.0.2.1", ...headers } })).statusCode;
+  assert.equal(await ask({}), 401);
+  assert.equal(await ask({ authorization: "Bearer the-token" }), 200);
 });
 
 test("the console is served with its own routes, and its named files are kept for ever", async (t) => {

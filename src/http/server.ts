@@ -25,6 +25,8 @@ export interface HttpOptions {
   readonly publicOrigins?: readonly string[];
   /** Named checks for /health/ready: each resolves when its part can work. */
   readonly ready: Readonly<Record<string, () => Promise<void>>>;
+  /** Opens /metrics where others than this machine may reach it; without one it stays shut there. */
+  readonly metricsToken?: string;
   readonly version: string;
   readonly clock: Clock;
 }
@@ -56,7 +58,9 @@ export async function createHttpServer(o: HttpOptions): Promise<FastifyInstance>
     check(request);
   });
   await registerOpenApi(app, o.version);
-  registerHealthRoutes(app, o.ready);
+  // Behind a reverse proxy the whole world comes from loopback.
+  const isLocal = isLoopback(o.bind) && (o.publicOrigins ?? []).length === 0;
+  registerHealthRoutes(app, o.ready, isLocal ? "open" : { token: o.metricsToken });
   registerProblemPages(app);
   if (o.consoleDir !== undefined) await registerConsole(app, o.consoleDir);
   return app;
