@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { readFileSync, statSync } from "node:fs";
 import { request } from "node:http";
+import { join } from "node:path";
 import { test } from "node:test";
 import { askOperator } from "../../src/cli/operator-client.ts";
 import { startTestPlatform } from "../support/platform.ts";
 
-test("behind a reverse proxy its pages sign in with a cookie for TLS, and links lead to it", async (t) => {
+test("behind a reverse proxy its pages sign in with a cookie for TLS, links lead to it, and metrics take the token", async (t) => {
   const platform = await startTestPlatform(t, {
     env: { VITALWARD_PUBLIC_URL: "https://ward.example" },
   });
@@ -30,4 +32,11 @@ test("behind a reverse proxy its pages sign in with a cookie for TLS, and links 
   const [status, cookie] = await signIn("https://ward.example");
   assert.equal(status, 200);
   assert.match(cookie, /^__Host-vitalward-session=.*Secure/);
+  // Through the proxy the whole world comes from loopback: the counters take the token of the data folder.
+  const file = join(dataDir, "metrics-token");
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  const metrics = (headers = {}) => fetch(`${platform.url}/metrics`, { headers });
+  assert.equal((await metrics()).status, 401);
+  const authorization = `Bearer ${readFileSync(file, "utf8").trim()}`;
+  assert.match(await (await metrics({ authorization })).text(), /^vitalward_/m);
 });
