@@ -196,6 +196,49 @@ test("a full spool drops whole blocks, oldest first, and states the gap", async 
   assert.ok(platform.provenBatches() > 0);
 });
 
+test("whatever a full spool drops of one session, the platform can open all that is still held", async (t) => {
+  const platform = new LoopbackPlatform();
+  platform.online = false;
+  const device = deviceOf(t, platform, folder(), {
+    prekeys: platform.prekeys(1),
+    spoolBytesMax: 262_144,
+    durability: "interval",
+  });
+  const sealed = 3 * 16_384;
+  for (let i = 0; i < sealed; i++) await device.measure(beat());
+  const { held, dropped, spoolBytes } = device.status;
+  assert.ok(dropped > 2 * 16_384 && held === sealed - dropped && spoolBytes <= 262_144);
+  platform.online = true;
+  assert.ok(await device.drained(10_000));
+  assert.equal(platform.unknown, 0, "nothing was sent before it could be opened");
+  assert.equal(platform.sessions.size, 1);
+  assert.ok(platform.numbers().length >= held);
+  const last = platform.numbers().at(-1)!;
+  const stated = [...platform.kept.values()].flatMap((session) =>
+    [...session.values()].flatMap(({ content }) => content.gaps ?? []),
+  );
+  const gone = stated.flatMap((gap) => upTo(gap.to - gap.from + 1).map((i) => gap.from + i - 1));
+  assert.deepEqual(
+    [...new Set([...gone, ...platform.numbers()])].sort((a, b) => a - b),
+    upTo(last),
+  );
+});
+
+test("however long the disk was full, what is measured after it can be opened", async (t) => {
+  const platform = new LoopbackPlatform();
+  const device = deviceOf(t, platform, folder(), { durability: "interval" });
+  await device.measure(beat());
+  const full = fullDisk(t);
+  full.isFull = true;
+  for (let i = 0; i < 20_000; i++) await assert.rejects(device.measure(beat()), /ENOSPC/);
+  full.isFull = false;
+  await device.measure(beat());
+  assert.ok(await device.drained(5_000));
+  assert.equal(platform.unknown, 0);
+  const [first, next] = platform.numbers();
+  assert.ok(first === 1 && next! > 4_096, "a wide hole, and what came after it");
+});
+
 test("a permanent refusal is told and does not block the spool", async (t) => {
   const platform = new LoopbackPlatform();
   platform.refuse.add(2);

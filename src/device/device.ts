@@ -17,7 +17,7 @@ import { Counter } from "./counter.ts";
 import { type Enrolled, signingIdentity } from "./identity.ts";
 import { type Measured, Sealing, type SealTimes } from "./sealing.ts";
 import { Sender } from "./sender.ts";
-import { Spool } from "./spool.ts";
+import { BRIDGE_NUMBERS, Spool } from "./spool.ts";
 import type { Transport } from "./transport.ts";
 
 export type DeviceEvent =
@@ -69,6 +69,10 @@ export interface DeviceStatus {
 const BLOCK_EVERY_MS = limits.blockIntervalMs - 5_000;
 const SYNC_EVERY_MS = 1_000;
 const GAP_STATED_AFTER_MS = 1_000;
+/** So many numbers in a row may leave nothing in the spool; a wider hole the platform may not get over. */
+const UNKEPT_MAX = 2 * BRIDGE_NUMBERS;
+/** What a medium must have room for before it is trusted again after that. */
+const PROBE_BYTES = 4_096;
 /** Calls of measure() that may wait for the first session. */
 const WAITING_MAX = 1_024;
 
@@ -88,6 +92,8 @@ export class Device {
   #syncTimer: NodeJS.Timeout | undefined;
   #openTimer: NodeJS.Timeout | undefined;
   #gapTimer: NodeJS.Timeout | undefined;
+  /** Numbers of this session that the medium took in a row. */
+  #unkept = 0;
   #counts = { sealed: 0, received: 0, refused: 0, dropped: 0 };
 
   /** @throws Error for an identity or state that cannot be read. */
@@ -140,7 +146,8 @@ export class Device {
    * Resolves when it is in the spool; before the first session it waits for that.
    * @throws Problem "batch-refused" for samples out of bounds or too many for one envelope (no number is
    * used); Error when closed, or when too many calls already wait for a session; the file system's
-   * Error when the spool cannot be written: this reading is then lost, and stated as a gap. */
+   * Error when the spool cannot be written: this reading is then lost, and stated as a gap (while very many
+   * in a row cannot be written, no number is used). */
   async measure(measured: Measured): Promise<void> {
     if (this.#isClosed) throw new Error("the device is closed");
     if (this.#sealing === undefined) {
@@ -180,8 +187,9 @@ export class Device {
     if (this.#sender.online) await this.drained(waitMs);
     clearTimeout(this.#syncTimer);
     await this.#sender.stop();
-    this.#spool.close();
+    this.#spool.sync();
     this.#counter.saveClean();
+    this.#spool.close();
   }
 
   #times(): SealTimes {
@@ -195,12 +203,15 @@ export class Device {
   #seal(measured: Measured | undefined, o: { block?: boolean; close?: boolean } = {}): void {
     const sealing = this.#sealing!;
     const { sessionId } = sealing.session;
+    if (this.#unkept >= UNKEPT_MAX) this.#spool.probe(PROBE_BYTES);
     const { sequence, envelope, endsBlock } = sealing.seal(measured, this.#times(), o);
     this.#counts.sealed++;
     let kept = false;
     try {
       const dropped = this.#spool.append(sessionId, sequence, envelope, endsBlock);
       kept = true;
+      // Not even this one had room: then nothing in the spool tells a next start that its number was used.
+      if (!this.#spool.holds(sessionId, sequence)) this.#counter.save();
       for (const [from, to] of dropped) {
         this.#counter.unstated(from, to);
         this.#counter.addGap({ from, to, reason: "spool-full" });
@@ -210,9 +221,10 @@ export class Device {
     } finally {
       // What failed after the record was whole, as a roll to the next file, loses nothing.
       if (!kept && !this.#spool.holds(sessionId, sequence)) {
+        this.#unkept++;
         sealing.takeBack(sequence);
         this.#dropped(sequence, sequence);
-      }
+      } else this.#unkept = 0;
       this.#planBlock(endsBlock);
     }
     this.#syncSoon();
@@ -319,6 +331,7 @@ export class Device {
       saltKey: this.#clock.random(32),
       blockEveryMs: this.#blockEveryMs,
     });
+    this.#unkept = 0;
     this.#tell({ type: "session", sessionId: session.sessionId, how });
     this.#ready.resolve();
   }

@@ -4,8 +4,9 @@
  */
 import type { Clock } from "../clock.ts";
 import { joinPayload } from "../envelope/payload.ts";
+import { limits } from "../limits.ts";
 import { Problem } from "../problems.ts";
-import type { Held, Spool } from "./spool.ts";
+import { BRIDGE_NUMBERS, type Held, type Spool } from "./spool.ts";
 import type { Connection, Transport } from "./transport.ts";
 
 const BACK_OFF_FIRST_MS = 500;
@@ -46,6 +47,8 @@ export class Sender {
   #running: Promise<void> = Promise.resolve();
   /** Openings sent over this connection. */
   #opened = new Set<string>();
+  /** Of each session the highest number handed over on this connection, and the highest that was taken. */
+  readonly #reached = new Map<string, { handed: number; taken: number }>();
   /** Since when we send without hearing a receipt; 0 when we heard, or sent nothing. */
   #silentSinceMs = 0;
   #silenceMs = SILENCE_FIRST_MS;
@@ -137,6 +140,7 @@ export class Sender {
     });
     this.#connection = connection;
     this.#opened.clear();
+    this.#reached.clear();
     this.#silentSinceMs = 0;
     this.#notNowUntilMs = 0;
     for (const held of this.#o.spool.held()) {
@@ -222,6 +226,10 @@ export class Sender {
       const isFull =
         round.bytes + size > PAYLOAD_BYTES_MAX || round.items.length >= PAYLOAD_ITEMS_MAX;
       if (isFull) await flush();
+      if (this.#isPastHole(held)) {
+        await flush();
+        await Promise.all(sendings);
+      }
       if (sendings.length >= PAYLOADS_IN_FLIGHT || this.#notNowUntilMs > nowMs) break;
       if (opening !== undefined) {
         round.items.push(opening);
@@ -231,6 +239,7 @@ export class Sender {
       round.items.push(this.#o.spool.read(held));
       round.held.push(held);
       round.bytes += size;
+      this.#handed(held);
       held.dueMs = nowMs + resendAfterMs(held.attempts++);
       held.bytes = undefined;
     }
@@ -241,9 +250,28 @@ export class Sender {
     return true;
   }
 
+  #handed({ sessionId, sequence }: Held): void {
+    const reached = this.#reached.get(sessionId);
+    if (reached === undefined) this.#reached.set(sessionId, { handed: sequence, taken: 0 });
+    else reached.handed = Math.max(reached.handed, sequence);
+  }
+
+  /** Payloads may overtake each other. The platform knows what lies far behind a hole in the numbers only
+   * once it has what lies before the hole: that must be taken first. */
+  #isPastHole({ sessionId, sequence }: Held): boolean {
+    const reached = this.#reached.get(sessionId);
+    if (reached === undefined || sequence <= reached.handed + limits.epochEnvelopesMax)
+      return false;
+    return sequence > reached.taken + BRIDGE_NUMBERS;
+  }
+
   async #sendPayload(connection: Connection, round: Round): Promise<void> {
     if (await connection.send(joinPayload(round.items))) {
       this.#notNowMs = NOT_NOW_FIRST_MS;
+      for (const { sessionId, sequence } of round.held) {
+        const reached = this.#reached.get(sessionId);
+        if (reached !== undefined) reached.taken = Math.max(reached.taken, sequence);
+      }
       return;
     }
     // The platform is there and said so at once: these are due when it may take them, not after silence.

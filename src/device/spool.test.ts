@@ -11,8 +11,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
+import { limits } from "../limits.ts";
 import { Counter } from "./counter.ts";
-import { Spool } from "./spool.ts";
+import { BRIDGE_NUMBERS, Spool } from "./spool.ts";
 
 const SESSION = "00112233445566778899aabbccddeeff";
 const bytesOf = (n: number, length = 40) => new Uint8Array(length).fill(n % 251);
@@ -100,6 +101,99 @@ test("a spool never grows past its bound, and says which numbers went", (t) => {
   for (let n = 1; n <= 2_000; n++) assert.ok(kept.has(n) !== dropped.has(n), `number ${n}`);
   // What went is whole blocks: the last number that went carried one.
   assert.equal(Math.max(...dropped) % 5, 0);
+});
+
+/** Appends so many numbers; blocks end every fifth. @returns those that went. */
+function fill(spool: Spool, session: string, from: number, to: number, length = 40) {
+  const dropped = new Set<number>();
+  for (let n = from; n <= to; n++) {
+    for (const [low, high] of spool.append(session, n, bytesOf(n, length), n % 5 === 0)) {
+      for (let gone = low; gone <= high; gone++) dropped.add(gone);
+    }
+    assert.ok(spool.bytes <= 200_000, "the bound holds");
+  }
+  return dropped;
+}
+
+/** The widest hole between numbers that are held, or before the first of them. */
+function widestHole(held: readonly number[], first: number): number {
+  return held.reduce((widest, n, i) => Math.max(widest, n - (held[i - 1] ?? first)), 0);
+}
+
+const WINDOW = limits.epochEnvelopesMax * limits.epochsAheadMax;
+const OTHER = "ffeeddccbbaa99887766554433221100";
+
+test("however much goes, what a spool holds has no hole that the platform could not get over", (t) => {
+  const folder = folderOf(t);
+  const spool = openSpool(folder, 200_000);
+  const dropped = fill(spool, SESSION, 3, 40_000);
+  for (const n of fill(spool, OTHER, 40_001, 60_000)) dropped.add(n);
+  const check = (one: Spool) => {
+    const mine = [...one.heldOf(SESSION)].map(({ sequence }) => sequence);
+    const others = [...one.heldOf(OTHER)].map(({ sequence }) => sequence);
+    assert.ok(widestHole(mine, 3) <= WINDOW && mine.at(-1)! > 40_000 - WINDOW);
+    assert.ok(widestHole(others, 40_001) <= WINDOW);
+    for (let n = 3; n <= 60_000; n++) {
+      assert.ok(one.holds(n <= 40_000 ? SESSION : OTHER, n) !== dropped.has(n), `number ${n}`);
+    }
+    // A block whose other envelopes went cannot be checked: it had better go with them.
+    assert.ok(mine.every((n) => n % 5 !== 0));
+    for (const held of one.held()) {
+      assert.deepEqual([...one.read(held)], [...bytesOf(held.sequence)]);
+    }
+  };
+  check(spool);
+  const again = openSpool(folder, 200_000);
+  check(again);
+  assert.equal(again.tail?.sequence, 60_000);
+  assert.deepEqual(again.lost, []);
+  assert.deepEqual(
+    numbers(again),
+    [...numbers(again)].sort((a, b) => a - b),
+    "sent in their order",
+  );
+  for (const n of fill(again, OTHER, 60_001, 80_000)) dropped.add(n);
+  const others = [...again.heldOf(OTHER)].map(({ sequence }) => sequence);
+  assert.ok(widestHole(others, 40_001) <= WINDOW);
+});
+
+test("a bridge whose old segment did not leave in time is one envelope, not two", (t) => {
+  const folder = folderOf(t);
+  const spool = openSpool(folder, 200_000);
+  fill(spool, SESSION, 1, 200);
+  const [name] = readdirSync(folder);
+  const old = readFileSync(join(folder, name!));
+  fill(spool, SESSION, 201, 5_000);
+  assert.ok(!readdirSync(folder).includes(name!));
+  writeFileSync(join(folder, name!), old);
+  const again = openSpool(folder);
+  assert.equal(new Set(numbers(again)).size, again.count);
+  for (const held of [...again.held()]) again.settle(held);
+  assert.ok(readdirSync(folder).length <= 1, "nothing is left that waits for ever");
+});
+
+test("bridges never take the room of what is new: the bound holds even if nothing else is left", (t) => {
+  const folder = folderOf(t);
+  const spool = new Spool({ folder, bytesMax: 20_000, durability: "interval" });
+  for (let n = 1; n <= 60; n++) {
+    spool.append(SESSION, n * BRIDGE_NUMBERS, bytesOf(n, 3_000), true);
+    assert.ok(spool.bytes <= 20_000);
+  }
+  assert.ok(spool.holds(SESSION, 60 * BRIDGE_NUMBERS));
+});
+
+test("the last number is known after a kill, even when everything was received by then", (t) => {
+  const folder = folderOf(t);
+  const spool = openSpool(folder);
+  let number = 0;
+  // Until a segment ends with what was just received.
+  for (let files = 0; files < 2; files = readdirSync(folder).length) {
+    spool.append(SESSION, ++number, bytesOf(number, 300), true);
+    for (const held of [...spool.held()]) spool.settle(held);
+    assert.equal(openSpool(folder).tail?.sequence, number);
+    if (number > 200) break;
+  }
+  assert.ok(number > 100);
 });
 
 test("settled segments leave the disk", (t) => {

@@ -1,8 +1,14 @@
 /**
  * The spool: sealed bytes that the platform has not yet said it keeps. Append-only segment files of
- * records `length(4) | crc32(4) | kind(1) session(16) sequence(8) | bytes`, big-endian. It is bounded:
- * past its size the oldest segment goes, and the numbers in it become a stated gap. Segments end only
- * after an envelope with a signed block, so that what goes takes whole blocks.
+ * records (spool-record.ts). It is bounded: past its size the oldest segment goes, and the numbers in it
+ * become a stated gap. Segments end only after an envelope with a signed block, so that what goes takes
+ * whole blocks.
+ *
+ * Of what goes, one envelope of every `BRIDGE_NUMBERS` numbers stays: a *bridge*. The platform knows a
+ * session's keys only `limits.epochsAheadMax` epochs past the newest that it has seen, so it must never
+ * find a wider hole, or nothing behind the hole could be opened (docs/envelope.md §6).
+ *
+ * Past 400 lines because each way in which a record moves or goes must keep the same counts.
  *
  * If lost: readings not yet received are lost, and their numbers show as a gap. If read by a thief:
  * sealed bytes. If altered: a record fails its check sum, or the platform refuses it.
@@ -22,15 +28,19 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { crc32 } from "node:zlib";
-import { fromHex, hex } from "../envelope/envelope.ts";
+import { limits } from "../limits.ts";
 import { syncFolder } from "./files.ts";
+import {
+  nextRecord,
+  RECORD_HEAD_BYTES,
+  type RecordKind,
+  recordAt,
+  writeRecord,
+} from "./spool-record.ts";
 
-const HEAD_BYTES = 8;
-const META_BYTES = 25;
-const KIND_OPENING = 1;
-const KIND_ENVELOPE = 2;
-const RECORD_BYTES_MAX = 1 << 20;
+/** A quarter of the platform's window: two bridges are at most two such stretches apart, and the other
+ * half is for numbers that a failing medium took (`Device`), which leave nothing to make a bridge of. */
+export const BRIDGE_NUMBERS = (limits.epochEnvelopesMax * limits.epochsAheadMax) / 4;
 const ENDING = ".spool";
 /** Larger envelopes are not kept in memory too. */
 const FRESH_BYTES_MAX = 4_096;
@@ -48,6 +58,7 @@ export interface Held {
   attempts: number;
   /** The sealed bytes while they are fresh; later they are read from the file. */
   bytes: Uint8Array | undefined;
+  kind: Exclude<RecordKind, "opening">;
 }
 
 interface Segment {
@@ -60,7 +71,7 @@ interface Segment {
 
 export interface SpoolOptions {
   folder: string;
-  /** Most bytes on disk, all segments together. */
+  /** Most bytes on disk, all segments together, once a call has returned. */
   bytesMax: number;
   /** "each": every record is on the medium before it is sent; "interval": see `sync()`. */
   durability: "each" | "interval";
@@ -72,6 +83,9 @@ export class Spool {
   readonly #segments: Segment[] = [];
   /** By session, then number. */
   readonly #held = new Map<string, Map<number, Held>>();
+  /** By session and stretch of `BRIDGE_NUMBERS`. */
+  readonly #bridges = new Map<string, Held>();
+  #bridgeBytes = 0;
   /** Openings on prekeys, kept as long as an envelope of theirs is. */
   readonly #openings = new Map<string, Uint8Array>();
   #file: number | undefined;
@@ -99,6 +113,7 @@ export class Spool {
       if (last !== undefined && (tail === undefined || last.sequence > tail.sequence)) tail = last;
       this.#nextFile = Number.parseInt(name, 10) + 1;
     }
+    if (this.#bridges.size > 0) this.#orderHeld();
     this.tail = tail;
   }
 
@@ -134,7 +149,7 @@ export class Spool {
   /** Keeps the opening of a session that the platform may not know yet. */
   keepOpening(sessionId: string, opening: Uint8Array): void {
     this.#openings.set(sessionId, opening);
-    this.#write(KIND_OPENING, sessionId, 0, opening);
+    this.#write("opening", sessionId, 0, opening);
   }
 
   /** Appends one sealed envelope.
@@ -142,7 +157,8 @@ export class Spool {
    * @returns numbers that had to go to make room, as [from, to] pairs.
    * @throws Error of the file system; `holds` says whether the envelope is kept nevertheless. */
   append(sessionId: string, sequence: number, envelope: Uint8Array, endsBlock: boolean) {
-    const { segment, offset } = this.#write(KIND_ENVELOPE, sessionId, sequence, envelope);
+    const kind = endsBlock ? "block" : "envelope";
+    const { segment, offset } = this.#write(kind, sessionId, sequence, envelope);
     const length = envelope.length;
     const bytes = envelope.length <= FRESH_BYTES_MAX ? envelope : undefined;
     if (this.#o.durability === "each") {
@@ -153,9 +169,10 @@ export class Spool {
         throw error;
       }
     }
-    this.#hold({ sessionId, sequence, segment, offset, length, dueMs: 0, attempts: 0, bytes });
-    const full = segment.bytes >= this.#segmentBytes;
-    if ((full && endsBlock) || segment.bytes >= this.#segmentBytes * 4) this.#roll();
+    const fresh = { dueMs: 0, attempts: 0, bytes };
+    this.#hold({ sessionId, sequence, segment, offset, length, kind, ...fresh });
+    if (endsBlock && segment.bytes >= this.#segmentBytes) this.#roll();
+    this.#rollOversized();
     return this.#makeRoom();
   }
 
@@ -165,21 +182,28 @@ export class Spool {
     const session = this.#held.get(held.sessionId) ?? new Map<number, Held>();
     session.set(held.sequence, held);
     this.#held.set(held.sessionId, session);
+    if (held.kind !== "bridge") return;
+    this.#bridges.set(stretchOf(held), held);
+    this.#bridgeBytes += RECORD_HEAD_BYTES + held.length;
   }
 
-  #write(kind: number, sessionId: string, sequence: number, bytes: Uint8Array) {
+  /** Bridges lie in the files behind later numbers, but are sent before them. */
+  #orderHeld(): void {
+    const all = [...this.held()].sort((a, b) => a.sequence - b.sequence);
+    this.#held.clear();
+    for (const held of all) {
+      const session = this.#held.get(held.sessionId) ?? new Map<number, Held>();
+      this.#held.set(held.sessionId, session.set(held.sequence, held));
+    }
+  }
+
+  #write(kind: RecordKind, sessionId: string, sequence: number, bytes: Uint8Array) {
     const segment = this.#openSegment();
-    const record = Buffer.alloc(HEAD_BYTES + META_BYTES + bytes.length);
-    record.writeUInt32BE(META_BYTES + bytes.length, 0);
-    record[8] = kind;
-    record.set(fromHex(sessionId), 9);
-    record.writeBigUInt64BE(BigInt(sequence), 25);
-    record.set(bytes, HEAD_BYTES + META_BYTES);
-    record.writeUInt32BE(crc32(record.subarray(HEAD_BYTES)), 4);
+    const record = writeRecord(kind, sessionId, sequence, bytes);
     for (let at = 0; at < record.length; ) {
       at += writeSync(this.#file!, record, at, record.length - at, segment.bytes + at);
     }
-    const offset = segment.bytes + HEAD_BYTES + META_BYTES;
+    const offset = segment.bytes + RECORD_HEAD_BYTES;
     segment.bytes += record.length;
     this.#bytes += record.length;
     this.#unsynced = true;
@@ -188,7 +212,7 @@ export class Spool {
 
   /** The record just written is not on the medium: the next one takes its place. */
   #cutBack(segment: Segment, length: number): void {
-    const bytes = HEAD_BYTES + META_BYTES + length;
+    const bytes = RECORD_HEAD_BYTES + length;
     segment.bytes -= bytes;
     this.#bytes -= bytes;
     ftruncateSync(this.#file!, segment.bytes);
@@ -220,7 +244,28 @@ export class Spool {
     this.sync();
     closeSync(this.#file);
     this.#file = undefined;
-    this.#freeSettled();
+    this.#freeSettled(this.#segments.at(-1));
+  }
+
+  /** A segment ends within a block rather than grow on and on. */
+  #rollOversized(): void {
+    const current = this.#file === undefined ? undefined : this.#segments.at(-1);
+    if (current !== undefined && current.bytes >= this.#segmentBytes * 4) this.#roll();
+  }
+
+  /** Tries whether so many bytes could be written now, and keeps nothing.
+   * @throws Error of the file system. */
+  probe(bytes: number): void {
+    const segment = this.#openSegment();
+    const zeros = Buffer.alloc(RECORD_HEAD_BYTES + bytes);
+    try {
+      for (let at = 0; at < zeros.length; ) {
+        at += writeSync(this.#file!, zeros, at, zeros.length - at, segment.bytes + at);
+      }
+      fdatasyncSync(this.#file!);
+    } finally {
+      ftruncateSync(this.#file!, segment.bytes);
+    }
   }
 
   /** Puts what was appended on the medium. */
@@ -245,13 +290,19 @@ export class Spool {
 
   /** The platform keeps this number (or will never take it): its space may go. */
   settle(held: Held): void {
-    const session = this.#held.get(held.sessionId);
-    if (!session?.delete(held.sequence)) return;
+    if (!this.#isHeldIn(held, held.segment)) return;
+    this.#forget(held);
     held.segment.held--;
-    if (session.size === 0) {
-      this.#held.delete(held.sessionId);
-    }
-    if (held.segment.held === 0) this.#freeSettled();
+    if (held.segment.held === 0) this.#freeSettled(this.#segments.at(-1));
+  }
+
+  #forget(held: Held): void {
+    const session = this.#held.get(held.sessionId);
+    session?.delete(held.sequence);
+    if (session?.size === 0) this.#held.delete(held.sessionId);
+    if (held.kind !== "bridge") return;
+    this.#bridges.delete(stretchOf(held));
+    this.#bridgeBytes -= RECORD_HEAD_BYTES + held.length;
   }
 
   /** The platform knows the session: its opening need not be kept longer. */
@@ -259,10 +310,10 @@ export class Spool {
     this.#openings.delete(sessionId);
   }
 
-  #freeSettled(): void {
+  /** @param newest stays although settled: a start after a kill learns the last number from it. */
+  #freeSettled(newest: Segment | undefined): void {
     for (const segment of [...this.#segments]) {
-      const isCurrent = this.#file !== undefined && segment === this.#segments.at(-1);
-      if (segment.held === 0 && !isCurrent) this.#remove(segment);
+      if (segment.held === 0 && segment !== newest) this.#remove(segment);
     }
   }
 
@@ -275,15 +326,20 @@ export class Spool {
   /** Past the bound the oldest segments go. @returns the unsettled numbers in them. */
   #makeRoom(): [number, number][] {
     const dropped: [number, number][] = [];
-    while (this.#bytes > this.#o.bytesMax) {
-      if (this.#segments.length === 1) this.#roll();
+    // Bridges move to the newest segment; should that not make room at all, they go as well.
+    for (let left = this.#segments.length; this.#bytes > this.#o.bytesMax; left--) {
+      try {
+        if (this.#segments.length === 1) this.#roll();
+        if (left > 0) this.#buildBridges();
+      } catch (error) {
+        if (dropped.length === 0) throw error;
+        break; // what went must be stated; the rest of the room is made with the next envelope
+      }
       const oldest = this.#segments[0];
       if (oldest === undefined) break;
       for (const held of oldest.envelopes) {
-        const session = this.#held.get(held.sessionId);
-        if (session?.get(held.sequence) !== held) continue;
-        session.delete(held.sequence);
-        if (session.size === 0) this.#held.delete(held.sessionId);
+        if (!this.#isHeldIn(held, oldest)) continue;
+        this.#forget(held);
         const last = dropped.at(-1);
         if (last !== undefined && last[1] + 1 === held.sequence) last[1] = held.sequence;
         else dropped.push([held.sequence, held.sequence]);
@@ -291,6 +347,53 @@ export class Spool {
       this.#remove(oldest);
     }
     return dropped;
+  }
+
+  /** Writes again, at the end of the newest segment, what must outlive the oldest one. It is on the medium
+   * before that one goes. Bridges take at most half of the spool: past that many the oldest readings' way is
+   * given up for the newest readings' room. */
+  #buildBridges(): void {
+    const segment = this.#segments[0];
+    const chosen = new Map<string, Held>();
+    for (const held of segment?.envelopes ?? []) {
+      if (!this.#isHeldIn(held, segment)) continue;
+      const stretch = stretchOf(held);
+      const known = this.#bridges.get(stretch);
+      if (known !== undefined && known !== held) continue;
+      const best = chosen.get(stretch);
+      if (best === undefined || isBetterBridge(held, best)) chosen.set(stretch, held);
+    }
+    for (const [stretch, held] of chosen) {
+      if (held.kind === "block" && this.#goesOn(held)) continue;
+      const bytes = RECORD_HEAD_BYTES + held.length;
+      const more = held.kind === "bridge" ? 0 : bytes;
+      if (this.#bridgeBytes + more > this.#o.bytesMax / 2) continue;
+      const { sessionId, sequence } = held;
+      const written = this.#write("bridge", sessionId, sequence, this.read(held));
+      held.segment.held--;
+      // The same object goes on, at its old place in the order of sending.
+      Object.assign(held, written, { kind: "bridge", bytes: undefined });
+      written.segment.envelopes.push(held);
+      written.segment.held++;
+      this.#bridges.set(stretch, held);
+      this.#bridgeBytes += more;
+    }
+    if (chosen.size === 0) return;
+    this.sync();
+    this.#rollOversized();
+  }
+
+  /** Whether a later segment begins within the same stretch: that one has a better bridge. */
+  #goesOn(held: Held): boolean {
+    const next = this.#held.get(held.sessionId)?.get(held.sequence + 1);
+    return (
+      next !== undefined && next.segment !== held.segment && stretchOf(next) === stretchOf(held)
+    );
+  }
+
+  #isHeldIn(held: Held, segment: Segment | undefined): boolean {
+    const known = this.#held.get(held.sessionId)?.get(held.sequence);
+    return known === held && held.segment === segment;
   }
 
   /** Reads a segment left by an earlier run. Of the newest, what a power cut left half-written at its
@@ -301,22 +404,24 @@ export class Spool {
     let last: { sequence: number; sessionId: string; bytes: Uint8Array } | undefined;
     let at = 0;
     while (at < file.length) {
-      const end = recordEnd(file, at);
-      if (end === undefined) {
+      const record = recordAt(file, at);
+      if (record === undefined) {
         const next = nextRecord(file, at + 1);
         if (next === undefined) break;
         this.#isSkipped = true;
         at = next;
         continue;
       }
-      const sessionId = hex(file.subarray(at + 9, at + 25));
-      const sequence = Number(file.readBigUInt64BE(at + 25));
-      const offset = at + HEAD_BYTES + META_BYTES;
+      const { kind, sessionId, sequence, offset, end } = record;
       const bytes = new Uint8Array(file.subarray(offset, end));
-      if (file[at + 8] === KIND_OPENING) this.#openings.set(sessionId, bytes);
-      else {
+      if (kind === "opening") this.#openings.set(sessionId, bytes);
+      // Twice when power went between a bridge's writing and the going of its old segment.
+      else if (!this.holds(sessionId, sequence)) {
         const fresh = { dueMs: 0, attempts: 0, bytes: undefined };
-        this.#hold({ sessionId, sequence, segment, offset, length: bytes.length, ...fresh });
+        const length = bytes.length;
+        this.#hold({ sessionId, sequence, segment, offset, length, kind, ...fresh });
+      }
+      if (kind === "envelope" || kind === "block") {
         last = { sequence, sessionId, bytes };
         this.#readNumber(sequence);
       }
@@ -339,29 +444,21 @@ export class Spool {
     this.#lastRead = sequence;
   }
 
-  /** Ends the program's use of the spool; what is held stays on disk. */
+  /** Ends the program's use of the spool; what is held stays on disk. The counter must have been saved. */
   close(): void {
     this.#roll();
+    this.#freeSettled(undefined);
     if (existsSync(this.#o.folder)) syncFolder(this.#o.folder);
   }
 }
 
-/** @returns where the record at `at` ends, or undefined when none is whole there. */
-function recordEnd(file: Buffer, at: number): number | undefined {
-  if (at + HEAD_BYTES + META_BYTES > file.length) return undefined;
-  const length = file.readUInt32BE(at);
-  const end = at + HEAD_BYTES + length;
-  if (length < META_BYTES || length > RECORD_BYTES_MAX || end > file.length) return undefined;
-  const kind = file[at + HEAD_BYTES];
-  if (kind !== KIND_OPENING && kind !== KIND_ENVELOPE) return undefined;
-  const isWhole = crc32(file.subarray(at + HEAD_BYTES, end)) === file.readUInt32BE(at + 4);
-  return isWhole ? end : undefined;
+/** What one bridge is for: the stretch of its session's numbers that this number lies in. */
+function stretchOf({ sessionId, sequence }: Held): string {
+  return `${sessionId} ${Math.floor(sequence / BRIDGE_NUMBERS)}`;
 }
 
-/** @returns where the next whole record begins. Its length may be what is damaged: any byte may be it. */
-function nextRecord(file: Buffer, from: number): number | undefined {
-  for (let at = from; at + HEAD_BYTES + META_BYTES <= file.length; at++) {
-    if (recordEnd(file, at) !== undefined) return at;
-  }
-  return undefined;
+/** Rather one without a block, which could not be checked any more; then the smallest. */
+function isBetterBridge(one: Held, other: Held): boolean {
+  if ((one.kind === "block") !== (other.kind === "block")) return other.kind === "block";
+  return one.length < other.length;
 }

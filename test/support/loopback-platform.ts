@@ -31,6 +31,8 @@ export class LoopbackPlatform {
   /** By session, then number. */
   readonly kept = new Map<string, Map<number, Kept>>();
   readonly forks: number[] = [];
+  /** Envelopes that opened in no session. */
+  unknown = 0;
   readonly refusedOpenings: string[] = [];
   online = true;
   receipts = true;
@@ -85,10 +87,12 @@ export class LoopbackPlatform {
             if (!this.online) throw new Error("the connection is gone");
             await Promise.resolve();
             if (this.notNow) return false;
+            const touched = new Set<string>();
             for (const item of splitPayload(payload)) {
               if (item.kind === "opening") this.#open(item.bytes, events);
-              else this.#take(item.bytes, events);
+              else this.#take(item.bytes, touched);
             }
+            for (const sessionId of touched) this.#receipt(sessionId, events);
             return true;
           },
           close: async () => undefined,
@@ -128,10 +132,12 @@ export class LoopbackPlatform {
     if (reply.length > 0) events.downlink(reply);
   }
 
-  #take(bytes: Uint8Array, events: TransportEvents): void {
+  #take(bytes: Uint8Array, touched: Set<string>): void {
     const { kid } = parseEnvelope(bytes);
+    let isKnown = false;
     for (const [sessionId, { keys }] of this.sessions) {
       if (!keys.knows(kid)) continue;
+      isKnown = true;
       const { content } = keys.open(bytes);
       const kept = this.kept.get(sessionId)!;
       const hash = hex(envelopeHash(bytes));
@@ -141,8 +147,9 @@ export class LoopbackPlatform {
       else if (!this.refuse.has(content.sequence)) {
         kept.set(content.sequence, { content, hash, arrivals: 1 });
       }
-      if (this.receipts) this.#receipt(sessionId, events);
+      if (this.receipts) touched.add(sessionId);
     }
+    if (!isKnown) this.unknown++;
   }
 
   #receipt(sessionId: string, events: TransportEvents): void {
