@@ -50,6 +50,10 @@ export const limits = {
   settledLagNumbers: 1_024,
   /** A session that was closed and is complete answers repetitions for this long. */
   closedSessionGraceMs: 10 * 60_000,
+  /** What is past its time by the wall clock must stay so for this long, by a clock that cannot jump, before
+   * keys are destroyed for it: time for an operator or NTP to set a wrong clock right. Shorter than a day, so
+   * that a nightly restart does not keep keys for ever. */
+  overdueConfirmMs: 12 * 3_600_000,
   /** Time between two sweeps of keys that have served. */
   sessionSweepMs: 60_000,
   /** Signed blocks of a session that wait for envelopes still missing. */

@@ -11,6 +11,7 @@ import { joinPayload } from "../envelope/payload.ts";
 import { limits } from "../limits.ts";
 import type { SecretStore } from "../vault/seal.ts";
 import { uuidBytes, uuidText } from "./journal.ts";
+import { Overdue } from "./overdue.ts";
 
 const KIND = "prekey";
 const DEVICE_BYTES = 16;
@@ -22,6 +23,7 @@ export class Prekeys {
   readonly #clock: Clock;
   /** Unused prekeys by device: id → when it expires. */
   readonly #unused = new Map<string, Map<string, number>>();
+  readonly #expired = new Overdue<string>();
 
   constructor(o: { secrets: SecretStore; identity: PlatformIdentity; clock: Clock }) {
     this.#secrets = o.secrets;
@@ -85,14 +87,14 @@ export class Prekeys {
   /** Destroys those past their time; data sealed in time had the spool's horizon to arrive. */
   async sweep(): Promise<void> {
     const nowMs = this.#clock.nowMs();
-    const gone: string[] = [];
+    const past = new Map<string, Map<string, number>>();
     for (const ids of this.#unused.values()) {
       for (const [id, expiresMs] of ids) {
-        if (expiresMs + limits.spoolHorizonMs > nowMs) continue;
-        gone.push(id);
-        ids.delete(id);
+        if (expiresMs + limits.spoolHorizonMs <= nowMs) past.set(id, ids);
       }
     }
+    const gone = this.#expired.look(past.keys(), this.#clock.monotonicMs());
+    for (const id of gone) past.get(id)?.delete(id);
     if (gone.length > 0) await this.#secrets.deleteMany(KIND, gone);
   }
 }

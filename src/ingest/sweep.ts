@@ -4,6 +4,7 @@ import { diagnostics } from "../diagnostics.ts";
 import { limits } from "../limits.ts";
 import type { Committer } from "./committer.ts";
 import type { LiveSession } from "./live-session.ts";
+import { Overdue } from "./overdue.ts";
 import type { Prekeys } from "./prekeys.ts";
 import type { SessionBook } from "./session-book.ts";
 
@@ -12,6 +13,8 @@ export class Sweeper {
   readonly #prekeys: Prekeys;
   readonly #committer: Committer;
   readonly #clock: Clock;
+  /** Past the horizon by the wall clock, which may have jumped. */
+  readonly #silent = new Overdue<LiveSession>();
   readonly #timer: NodeJS.Timeout;
   #last: Promise<void> = Promise.resolve();
 
@@ -34,15 +37,17 @@ export class Sweeper {
   async #sweep(): Promise<void> {
     const nowMs = this.#clock.nowMs();
     const ending: LiveSession[] = [];
+    const silent: LiveSession[] = [];
     for (const session of this.#book.all()) {
       if (session.ended) {
         if (nowMs - session.lastMs > limits.closedSessionGraceMs) this.#book.forget(session);
         continue;
       }
-      const hasServed = session.complete && session.blocks.length === 0;
-      const isPastHorizon = nowMs - session.lastMs > limits.spoolHorizonMs;
-      if (session.inFlight.size === 0 && (hasServed || isPastHorizon)) ending.push(session);
+      if (session.inFlight.size > 0) continue;
+      if (session.complete && session.blocks.length === 0) ending.push(session);
+      else if (nowMs - session.lastMs > limits.spoolHorizonMs) silent.push(session);
     }
+    ending.push(...this.#silent.look(silent, this.#clock.monotonicMs()));
     if (ending.length > 0) {
       await this.#committer.fold(); // the ended rows keep the last state of their numbers
       await this.#book.end(ending);

@@ -175,14 +175,20 @@ function mortal(database: Database): { database: Database; kill(): void } {
 
 export { joinPayload, type TestDevice };
 
-/** A wall clock that one can move; time that only grows is left alone. */
-export function movedClock(): Clock & { advance(ms: number): void } {
+/** A clock that one can move: `advance` is a jump of the wall clock alone, with `pass` time goes by. */
+export function movedClock(): Clock & { advance(ms: number): void; pass(ms: number): void } {
   let aheadMs = 0;
+  let passedMs = 0;
   return {
     ...systemClock,
     nowMs: () => systemClock.nowMs() + aheadMs,
+    monotonicMs: () => systemClock.monotonicMs() + passedMs,
     advance(ms) {
       aheadMs += ms;
+    },
+    pass(ms) {
+      aheadMs += ms;
+      passedMs += ms;
     },
   };
 }
