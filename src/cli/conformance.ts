@@ -1,13 +1,16 @@
 /** `vitalward conformance`: the MQTT door's protocol code for public test suites, on loopback, without patients. */
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { TlsOptions } from "node:tls";
+import { createSecureContext, type TlsOptions } from "node:tls";
 import { Command, InvalidArgumentError } from "commander";
 import { systemClock } from "../clock.ts";
 import { createConformanceListener } from "../ingest/mqtt/conformance.ts";
 import { exportTable, TABLE_FILE } from "../ingest/mqtt/conformance-table.ts";
 import type { Settings } from "../ingest/mqtt/role.ts";
+import { Problem } from "../problems.ts";
 import { StartRefusal } from "../start-refusal.ts";
+import { CommandFailure, checkPidFile, systemSentence } from "./failure.ts";
 
 interface Options {
   data: string;
@@ -51,7 +54,7 @@ function within(low: number, high: number): (text: string) => number {
     const value = Number(text);
     if (Number.isInteger(value) && value >= low && value <= high && text.trim() !== "")
       return value;
-    throw new InvalidArgumentError(`a whole number from ${low} to ${high}.`);
+    throw new InvalidArgumentError(`It must be a whole number from ${low} to ${high}.`);
   };
 }
 
@@ -60,15 +63,16 @@ async function listen(o: Options): Promise<void> {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
       process.on(signal, () => resolve());
   });
-  const listener = createConformanceListener({
-    dataDir: o.data,
-    clock: systemClock,
-    tls: tlsOf(o),
-    settings: settingsOf(o),
-  });
+  if (o.pidFile !== undefined) checkPidFile(o.pidFile);
+  const tls = tlsOf(o);
+  const settings = settingsOf(o);
+  const listener = refusing(`--data ${o.data}`, () =>
+    createConformanceListener({ dataDir: o.data, clock: systemClock, tls, settings }),
+  );
   const port = await listener.listen(o.port).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== "EADDRINUSE" && error.code !== "EACCES") throw error;
-    throw new StartRefusal(`Port ${o.port} (--port) cannot be used: ${error.code}.`);
+    const why = error.code === "EACCES" ? "you may not use it" : "another program uses it";
+    throw new StartRefusal(`--port ${o.port}: ${why}`);
   });
   if (o.pidFile !== undefined) writeFileSync(o.pidFile, `${process.pid}\n`);
   console.log(`MQTT conformance listener: 127.0.0.1:${port}${o.tls ? " (TLS)" : ""}`);
@@ -79,20 +83,33 @@ async function listen(o: Options): Promise<void> {
 
 function tlsOf(o: Options): TlsOptions | undefined {
   if (!o.tls) return undefined;
-  if (o.cert === undefined || o.key === undefined) {
-    throw new StartRefusal("--tls needs --cert FILE and --key FILE.");
+  const { cert: certFile, key: keyFile } = o;
+  if (certFile === undefined || keyFile === undefined) {
+    throw new CommandFailure("--tls needs --cert FILE and --key FILE", { usage: true });
   }
-  const base = { cert: readPem("--cert", o.cert), key: readPem("--key", o.key) };
-  if (o.ca === undefined) return { ...base, requestCert: false };
-  return { ...base, ca: readPem("--ca", o.ca) };
+  const cert = readPem("--cert", certFile, (pem) => createSecureContext({ cert: pem }));
+  const key = readPem("--key", keyFile, createPrivateKey);
+  refusing(`--key ${keyFile} is not the key of --cert ${certFile}`, () =>
+    createSecureContext({ cert, key }),
+  );
+  if (o.ca === undefined) return { cert, key, requestCert: false };
+  return { cert, key, ca: readPem("--ca", o.ca, (pem) => new X509Certificate(pem)) };
 }
 
-function readPem(option: string, path: string): Buffer {
+function readPem(option: string, path: string, parse: (pem: Buffer) => unknown): Buffer {
+  const pem = refusing(`${option} ${path}`, () => readFileSync(path));
+  refusing(`${option} ${path} is not PEM of that kind`, () => parse(pem));
+  return pem;
+}
+
+/** What the system or OpenSSL throws, as one sentence. @throws StartRefusal; the Problem of `work`. */
+function refusing<T>(about: string, work: () => T): T {
   try {
-    return readFileSync(path);
+    return work();
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new StartRefusal(`${option} ${path} cannot be read: ${code}.`, { cause });
+    if (cause instanceof Problem) throw cause;
+    const sentence = systemSentence(cause);
+    throw new StartRefusal(sentence === undefined ? about : `${about}: ${sentence}`, { cause });
   }
 }
 
@@ -118,7 +135,8 @@ function textOf(payload: Uint8Array): string | null {
 
 function print(data: string): void {
   const path = join(data, TABLE_FILE);
-  if (!existsSync(path)) throw new StartRefusal(`${path} is not there: nothing was kept yet.`);
+  if (!existsSync(path))
+    throw new CommandFailure(`--data: ${path} is not there: nothing was kept yet`);
   for (const { topic, payload, qos } of exportTable(path)) {
     const base64 = Buffer.from(payload).toString("base64");
     process.stdout.write(

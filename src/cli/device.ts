@@ -1,5 +1,5 @@
 /** `vitalward device`: be a device by hand — enrol, seal, send, send again. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { systemClock } from "../clock.ts";
@@ -9,6 +9,7 @@ import { keepPrekeys, type SendAnswer, sealOnce, sendPayload } from "../device/o
 import { parseSamples } from "../device/samples.ts";
 import { receiptCovers } from "../envelope/receipt.ts";
 import { lockWithin } from "../file-lock.ts";
+import { CommandFailure, systemSentence, withFile } from "./failure.ts";
 
 const LOCK_WAIT_MS = 5_000;
 const FILE_BYTES_MAX = 16 * 1_048_576;
@@ -67,14 +68,19 @@ function quietly<O>(action: (options: O) => Promise<void>): (options: O) => Prom
     } catch (error) {
       const isBug = error instanceof TypeError || error instanceof ReferenceError;
       if (isBug || !(error instanceof Error)) throw error;
-      console.error(`vitalward device: ${error.message}`);
-      process.exitCode = 1;
+      console.error(`vitalward device: ${systemSentence(error) ?? error.message}`);
+      process.exitCode = error instanceof CommandFailure ? error.exitCode : 1;
     }
   };
 }
 
 /** Two commands on one folder would use a number twice. */
 async function locked<T>(folder: string, work: () => T | Promise<T>): Promise<T> {
+  if (!existsSync(join(folder, "key.pem"))) {
+    throw new CommandFailure(
+      `--identity ${folder}: no device is enrolled in this folder; "vitalward device enrol --out" makes one`,
+    );
+  }
   const lock = await lockWithin(join(folder, "lock"), LOCK_WAIT_MS);
   if (lock === undefined) throw new Error("another program uses this device's folder");
   try {
@@ -94,11 +100,24 @@ interface Enrol {
 }
 
 async function enrolDevice(o: Enrol): Promise<void> {
-  mkdirSync(o.out, { recursive: true, mode: 0o700 });
+  if (URL.parse(o.url)?.protocol !== "https:") {
+    throw new CommandFailure(`--url ${o.url} is no address such as https://127.0.0.1:8443`, {
+      usage: true,
+    });
+  }
+  // Before the claim code is used up: it works once.
+  const { ca } = o;
+  const caPem = ca === undefined ? undefined : withFile("--ca", ca, () => readFileSync(ca, "utf8"));
+  if (existsSync(join(o.out, "key.pem"))) {
+    throw new CommandFailure(
+      `--out ${o.out} holds a device's identity already; name another folder`,
+    );
+  }
+  withFile("--out", o.out, () => mkdirSync(o.out, { recursive: true, mode: 0o700 }));
   const { identity, prekeys } = await enrol({
     url: o.url,
     claimCode: o.claim,
-    ...(o.ca === undefined ? {} : { caPem: readFileSync(o.ca, "utf8") }),
+    ...(caPem === undefined ? {} : { caPem }),
     algorithm: o.ed25519 === true ? "Ed25519" : "P-256",
   });
   saveIdentity(o.out, identity);
@@ -111,6 +130,10 @@ async function enrolDevice(o: Enrol): Promise<void> {
   ]);
 }
 
+function textOf(option: string, path: string): string {
+  return withFile(option, path, () => readFileSync(path, "utf8"));
+}
+
 interface Seal {
   identity: string;
   in: string;
@@ -119,9 +142,9 @@ interface Seal {
 }
 
 async function sealSamples(o: Seal): Promise<void> {
-  const measured = parseSamples(readFileSync(o.in, "utf8"), systemClock.nowMs());
+  const measured = parseSamples(textOf("--in", o.in), systemClock.nowMs());
   const sealed = await locked(o.identity, () => sealOnce(o.identity, measured, systemClock));
-  writeFileSync(o.out, sealed.payload, { mode: 0o600 });
+  withFile("--out", o.out, () => writeFileSync(o.out, sealed.payload, { mode: 0o600 }));
   const { sequence, sessionId, prekeysLeft } = sealed;
   const bytes = sealed.payload.length;
   say(o, { sequence, sessionId, bytes, prekeysLeft, file: o.out }, [
@@ -137,16 +160,19 @@ interface Send {
 }
 
 async function send(o: Send): Promise<void> {
-  if (o.in !== undefined && o.file !== undefined) throw new Error("give --in or --file, not both");
+  if (o.in !== undefined && o.file !== undefined) {
+    throw new CommandFailure("give --in or --file, not both", { usage: true });
+  }
   await locked(o.identity, async () => {
     let payload: Uint8Array = new Uint8Array();
     let sequence: number | undefined;
     if (o.in !== undefined) {
-      const measured = parseSamples(readFileSync(o.in, "utf8"), systemClock.nowMs());
+      const measured = parseSamples(textOf("--in", o.in), systemClock.nowMs());
       const sealed = sealOnce(o.identity, measured, systemClock);
       ({ payload, sequence } = sealed);
     } else if (o.file !== undefined) {
-      payload = new Uint8Array(readFileSync(o.file));
+      const { file } = o;
+      payload = new Uint8Array(withFile("--file", file, () => readFileSync(file)));
       if (payload.length > FILE_BYTES_MAX) throw new Error("the file is too large");
     }
     report(o, await sendPayload(o.identity, payload), sequence);

@@ -6,13 +6,13 @@ import { version } from "../version.ts";
 import { conformanceCommand } from "./conformance.ts";
 import { deviceCommand } from "./device.ts";
 import { exportCommand } from "./export.ts";
+import { CommandFailure } from "./failure.ts";
 import { serveCommand } from "./serve.ts";
 import { tokenCommand } from "./token.ts";
 
 const program = new Command("vitalward")
   .description("Remote patient monitoring that can be proven private.")
   .version(version())
-  .showHelpAfterError()
   .addHelpText(
     "after",
     `
@@ -33,6 +33,9 @@ try {
   if (error instanceof StartRefusal) {
     console.error(error.message);
     process.exitCode = EXIT_REFUSED;
+  } else if (error instanceof CommandFailure) {
+    console.error(error.message);
+    process.exitCode = error.exitCode;
   } else if (error instanceof Problem) {
     console.error(error.message);
     process.exitCode = 1;
@@ -41,8 +44,14 @@ try {
   }
 }
 
-/** Wrong usage of any command, at any depth, ends with 2. */
+/** Wrong usage of any command, at any depth, is one sentence and ends with 2. */
 function setExitCodes(command: Command): void {
+  command.showHelpAfterError(`Help: vitalward ${pathOf(command)}--help`);
   command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   for (const subcommand of command.commands) setExitCodes(subcommand);
+}
+
+/** "device seal " for that subcommand; "" for the program itself. */
+function pathOf(command: Command): string {
+  return command.parent === null ? "" : `${pathOf(command.parent)}${command.name()} `;
 }

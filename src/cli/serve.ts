@@ -6,7 +6,8 @@ import { systemClock } from "../clock.ts";
 import { loadConfig } from "../config.ts";
 import { startDemonstration } from "../demonstration.ts";
 import { diagnostics } from "../diagnostics.ts";
-import { type Platform, startPlatform } from "../main.ts";
+import type { Platform } from "../main.ts";
+import { checkPidFile } from "./failure.ts";
 
 export function serveCommand(): Command {
   return new Command("serve")
@@ -20,6 +21,9 @@ async function serve(o: { demo?: boolean; pidFile?: string }): Promise<void> {
   const asked = stopAsked();
   const config = loadConfig(process.env);
   diagnostics.level = config.logLevel;
+  if (o.pidFile !== undefined) checkPidFile(o.pidFile);
+  // The other commands need none of the platform, and should not wait for it to be read.
+  const { startPlatform } = await import("../main.ts");
   const platform = await startPlatform(config, systemClock, { demo: o.demo ?? false });
   if (o.pidFile !== undefined) writeFileSync(o.pidFile, `${process.pid}\n`);
   for (const notice of platform.notices) console.log(notice);

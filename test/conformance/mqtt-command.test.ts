@@ -169,14 +169,21 @@ test("it does not start beside patient data, nor on wrong options", async (t) =>
     assert.match(err, /does not start beside patient data/);
     assert.equal(existsSync(join(data, "conformance.sqlite")), false);
   }
-  const wrong: string[][] = [
-    ["--data", join(dir, "x"), "--tls"],
-    ["--data", join(dir, "x"), "--port", "70000"],
-    ["--data", join(dir, "x"), "--receive-maximum", "0"],
-    ["export", "--data", join(dir, "nothing")],
+  const data = ["--data", join(dir, "x")];
+  const noPem = join(dir, "no.pem");
+  writeFileSync(noPem, "nothing");
+  const wrong: [string[], number, RegExp][] = [
+    [[...data, "--tls"], 2, /^--tls needs --cert FILE and --key FILE$/m],
+    [[...data, "--port", "70000"], 2, /--port.*whole number from 0 to 65535/],
+    [[...data, "--receive-maximum", "0"], 2, /--receive-maximum.*whole number/],
+    [[...data, "--tls", "--cert", noPem, "--key", noPem], 78, /^--cert .*is not PEM/m],
+    [["--data", join(noPem, "x")], 78, /^--data .*lies below something that is no folder$/m],
+    [["export", "--data", join(dir, "nothing")], 1, /nothing was kept yet$/m],
   ];
-  for (const args of wrong) {
+  for (const [args, expected, sentence] of wrong) {
     const { code, err } = await ended(vitalward(...args));
-    assert.ok(code === 2 || code === 78, `${args.join(" ")}: ${code} ${err}`);
+    assert.equal(code, expected, `${args.join(" ")}: ${err}`);
+    assert.match(err, sentence);
+    assert.doesNotMatch(err, /^ {4}at /m);
   }
 });
