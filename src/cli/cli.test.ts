@@ -4,7 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { cleanEnvironment, MAIN } from "../../test/support/platform.ts";
+import { cleanEnvironment, MAIN, startTestPlatform } from "../../test/support/platform.ts";
+import { selfSigned } from "../../test/support/self-signed.ts";
+import { askOperator } from "./operator-client.ts";
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "cli-"));
@@ -93,4 +95,23 @@ test("a device's commands name the option whose file or door is wrong", async (t
   mkdirSync(join(dir, "known"));
   writeFileSync(join(dir, "known", "key.pem"), "");
   await refused([...enrol, join(dir, "known")], 1, /holds a device's identity already/);
+});
+
+test("export from a platform that serves HTTPS says that it cannot, and how to get the same", async (t) => {
+  const dir = folder(t);
+  const { pem, keyPem } = selfSigned();
+  const env = { VITALWARD_TLS_CERT: join(dir, "c.pem"), VITALWARD_TLS_KEY: join(dir, "k.pem") };
+  writeFileSync(env.VITALWARD_TLS_CERT, pem);
+  writeFileSync(env.VITALWARD_TLS_KEY, keyPem);
+  const platform = await startTestPlatform(t, { env: { ...env, VITALWARD_BIND: "0.0.0.0" } });
+  const data = { VITALWARD_DATA: platform.dataDir };
+  const person = { ask: "create-person", name: "Dora Example", role: "doctor" } as const;
+  await askOperator(platform.dataDir, person);
+  await refused(
+    ["export", "--as", "doctor"],
+    1,
+    /plain HTTP at http:.*only while it listens on 127\.0\.0\.1.*\/api\/patients\/<id>\/export/,
+    data,
+  );
+  await refused(["token", "--as", "nobody"], 1, /^[a-z].*\n$/, data);
 });
