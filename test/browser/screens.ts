@@ -72,6 +72,14 @@ async function palette(page: Page): Promise<void> {
   await sleep(300);
 }
 
+/** Of a device that nobody will enrol. */
+async function claimCode(page: Page): Promise<void> {
+  await page.getByRole("button", { name: "New device" }).click();
+  await page.getByLabel("Name").fill("Bedside monitor 3");
+  await page.getByRole("button", { name: "Make a claim code" }).click();
+  await page.getByRole("button", { name: "Copy: claim code" }).waitFor();
+}
+
 async function goTo(page: Page, hash: string, heading: string): Promise<void> {
   await page.goto(new URL(`/#${hash}`, page.url()).href);
   await page.getByRole("heading", { name: heading }).waitFor();
@@ -152,6 +160,7 @@ async function everything(): Promise<void> {
   await shoot(browser, await link("administrator"), { ...light, name: "devices" }, (page) =>
     goTo(page, "/devices", "Devices"),
   );
+  await shoot(browser, await link("administrator"), { ...light, name: "claim-code" }, claimCode);
   await quietStates(browser, platform.dataDir);
   await lostConnection(browser, platform.dataDir, platform.pid);
 }

@@ -1,11 +1,10 @@
 /** Runs the code of docs/device-engineer.md, block by block, as its reader would type it. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Bundle, Observation } from "@medplum/fhirtypes";
 import { systemClock } from "../../src/clock.ts";
@@ -13,13 +12,13 @@ import { httpsAgent, httpsRequest } from "../../src/device/https-transport.ts";
 import { loadIdentity } from "../../src/device/identity.ts";
 import { sealOnce, sendPayload } from "../../src/device/one-shot.ts";
 import { metricById } from "../../src/vitals/metric.ts";
-import { cleanEnvironment, startTestPlatform } from "../support/platform.ts";
+import { CLONE, terminalBeside } from "../support/clone.ts";
+import { startTestPlatform } from "../support/platform.ts";
 import { without } from "../support/tools.ts";
 import { getJson, hire } from "./ward.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const SDK = new URL("../../src/device/index.ts", import.meta.url).href;
-const PAGE = readFileSync(join(ROOT, "docs", "device-engineer.md"), "utf8");
+const PAGE = readFileSync(join(CLONE, "docs", "device-engineer.md"), "utf8");
 const run = promisify(execFile);
 
 interface Block {
@@ -47,9 +46,7 @@ test("the page leads from a claim code to readings, by every road it names", {
   const saved = join(folder, "saved.sh");
   writeFileSync(saved, "");
   const env = {
-    ...cleanEnvironment(),
-    PATH: `${vitalwardBeside(folder)}:${dirname(process.execPath)}:${process.env.PATH}`,
-    VITALWARD_DATA: platform.dataDir,
+    ...terminalBeside(platform.dataDir, folder),
     CONSOLE: platform.url,
     DOOR: `https://127.0.0.1:${platform.ports.device}`,
     MQTT_PORT: String(platform.ports.mqtt),
@@ -64,7 +61,7 @@ test("the page leads from a claim code to readings, by every road it names", {
         ? ["bash", ["-c", script]]
         : [process.execPath, [programFile(folder, code)]];
     await t.test(`block ${i + 1}: ${code.trim().split("\n")[0]}`, async () => {
-      const { stdout } = await run(program as string, args as string[], { env, cwd: ROOT });
+      const { stdout } = await run(program as string, args as string[], { env, cwd: CLONE });
       outputs.push(stdout);
     });
   }
@@ -103,15 +100,6 @@ const reading = () => ({
   points: [{ mdc: PULSE_RATE, exponent: 0, timesMs: [Date.now()], mantissas: [76], quality: [0] }],
   waveforms: [],
 });
-
-/** `npx vitalward` as in the clone, without asking npm each time. */
-function vitalwardBeside(folder: string): string {
-  const programs = join(folder, "programs");
-  const text = `#!/bin/sh\nshift\nexec "${process.execPath}" "${ROOT}bin/vitalward.mjs" "$@"\n`;
-  mkdirSync(programs);
-  writeFileSync(join(programs, "npx"), text, { mode: 0o755 });
-  return programs;
-}
 
 /** The published name is this folder's here. */
 function programFile(folder: string, code: string): string {

@@ -13,7 +13,7 @@ import type { Column } from "../reading/groups.ts";
 import { metricsOf, pressurePartners } from "../reading/groups.ts";
 import { referenceOf } from "../reading/reference.ts";
 import { shownValue, type unitOf } from "../reading/units.ts";
-import { localTicks, number, type Style, shortDate, shortTime } from "../time/format.ts";
+import { axisTime, localTicks, number, type Style } from "../time/format.ts";
 import { nearestPoint, type Column as PlotColumn, type Point, plotColumn } from "./plot-series.ts";
 
 const SYNC = "trends";
@@ -192,12 +192,7 @@ function axes(input: PlotInput, colour: (name: string) => string): uPlot.Axis[] 
         localTicks(input.answer.fromMs, input.answer.toMs, everyMs, input.style).map(
           (ms) => ms / 1000,
         ),
-      values: (_, splits) =>
-        splits.map((s) =>
-          everyMs >= 86_400_000
-            ? shortDate(s * 1000, input.style)
-            : shortTime(s * 1000, input.style),
-        ),
+      values: (_, splits) => splits.map((s) => axisTime(s * 1000, everyMs, input.style)),
     },
     {
       ...text,

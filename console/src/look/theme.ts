@@ -14,8 +14,22 @@ const accent: MantineColorsTuple = [
   "#0e3860",
 ];
 
+/** Text to ground, as the tokens of look.css have them in the dark. */
+const dark: MantineColorsTuple = [
+  "#f0f2f4",
+  "#c0c7ce",
+  "#9da6af",
+  "#69727b",
+  "#3d454d",
+  "#2a3036",
+  "#1d2227",
+  "#15191d",
+  "#101317",
+  "#0d1013",
+];
+
 export const theme = createTheme({
-  colors: { accent },
+  colors: { accent, dark },
   primaryColor: "accent",
   primaryShade: { light: 7, dark: 7 },
   autoContrast: true,

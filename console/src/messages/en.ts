@@ -324,6 +324,7 @@ export const en = {
     lead: "Open the sign-in link that was printed when the platform started. It works once, for 15 minutes.",
     another: "To get another link, run this beside the data folder:",
     command: "npx vitalward token --as nurse --link",
+    commandName: "command for another link",
     roles: "Instead of nurse it may be doctor or administrator.",
     working: "Signing you in …",
     usedTitle: "This link was used or has expired",

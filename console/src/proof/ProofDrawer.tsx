@@ -30,6 +30,7 @@ export function ProofDrawer(props: {
       title={t("proof.title")}
       position="right"
       size="28rem"
+      classNames={{ inner: "below-banner" }}
       attributes={DIALOG_HEADER}
       lockScroll={false}
       transitionProps={{ duration: 0 }}
@@ -152,7 +153,10 @@ function Facts(props: { point: Point; device: string; verdict: ProofVerdict | un
     [t("proof.session"), point.sessionId],
     [t("proof.batch"), String(point.sequence)],
     [t("proof.block"), block && t("proof.blockRange", { from: block.from, to: block.to })],
-    [t("proof.signedAt"), block && dateTime(block.signedMs, style)],
+    [
+      t("proof.signedAt"),
+      block && `${dateTime(block.signedMs, style)} ${zoneName(block.signedMs, style)}`,
+    ],
     [t("proof.root"), block?.root],
     [t("proof.algorithm"), verdict?.algorithm],
     [t("proof.certificate"), verdict?.certificateHash],

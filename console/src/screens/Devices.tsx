@@ -4,8 +4,8 @@ import { Button, Modal } from "@mantine/core";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { ask } from "../api/client.ts";
-import { useNow } from "../live/live.tsx";
+import { ask, isPassing } from "../api/client.ts";
+import { useLine, useNow } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { DIALOG_HEADER } from "../parts/dialog.ts";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
@@ -28,73 +28,95 @@ interface DeviceRow {
   assignments: { patientId: string; fromMs: number; toMs?: number }[];
 }
 type Change = "suspend" | "resume" | "revoke";
+const COLUMNS = [
+  "name",
+  "state",
+  "lastSeen",
+  "enrolled",
+  "certificate",
+  "patient",
+  "actions",
+] as const;
 
 export function DevicesScreen() {
+  const [claimed, setClaimed] = useState<{ device: DeviceRow | undefined }>();
+  // Beside the list, whatever becomes of that: a code that is on the screen must stay there.
+  return (
+    <>
+      <Devices claim={(device) => setClaimed({ device })} />
+      {claimed && <NewDevice device={claimed.device} onClose={() => setClaimed(undefined)} />}
+    </>
+  );
+}
+
+function Devices(props: { claim: (device: DeviceRow | undefined) => void }) {
   const { t } = useTranslation();
-  const { style } = useSettings();
-  const nowMs = useNow(30_000);
   const query = useQuery({
     queryKey: ["devices"],
     queryFn: ({ signal }) => ask<DeviceRow[]>("/api/devices", { signal }),
-    refetchInterval: 15_000,
+    refetchInterval: 5_000,
   });
-  const [asked, setAsked] = useState<{ device: DeviceRow; change: Change }>();
-  const [claimed, setClaimed] = useState<{ device: DeviceRow | undefined }>();
-  const [said, setSaid] = useState("");
-  const claiming = claimed && (
-    <NewDevice device={claimed.device} onClose={() => setClaimed(undefined)} />
-  );
-  const add = <Button onClick={() => setClaimed({ device: undefined })}>{t("devices.add")}</Button>;
-  if (query.isPending) {
+  const add = <Button onClick={() => props.claim(undefined)}>{t("devices.add")}</Button>;
+  // Cut off for a while the list stays; the bar above says since when it is not current.
+  if (query.isError && (query.data === undefined || !isPassing(query.error))) {
+    return <Failure error={query.error} retry={() => void query.refetch()} />;
+  }
+  if (query.data === undefined) {
     return <StateScreen title={t("devices.title")} words={t("devices.loading")} />;
   }
-  if (query.isError) return <Failure error={query.error} retry={() => void query.refetch()} />;
   if (query.data.length === 0) {
     return (
-      <>
-        <StateScreen title={t("devices.title")} words={t("devices.empty")}>
-          {add}
-        </StateScreen>
-        {claiming}
-      </>
+      <StateScreen title={t("devices.title")} words={t("devices.empty")}>
+        {add}
+      </StateScreen>
     );
   }
+  return <List devices={query.data} add={add} claim={props.claim} />;
+}
+
+function List(props: {
+  devices: readonly DeviceRow[];
+  add: ReactNode;
+  claim: (device: DeviceRow) => void;
+}) {
+  const { t } = useTranslation();
+  const { style } = useSettings();
+  const nowMs = useNow(5_000);
+  const [asked, setAsked] = useState<{ device: DeviceRow; change: Change }>();
+  const [said, setSaid] = useState("");
   return (
     <>
       <div className="ward-head">
         <h1 className="title">{t("devices.title")}</h1>
         <p aria-live="polite">{said}</p>
         <p className="ward-legend">{t("patient.zone", { zone: zoneName(nowMs, style, "long") })}</p>
-        {add}
+        {props.add}
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
       <section className="panel trend-table devices" tabIndex={0} aria-label={t("devices.title")}>
         <table>
           <thead>
             <tr>
-              <th scope="col">{t("devices.name")}</th>
-              <th scope="col">{t("devices.state")}</th>
-              <th scope="col">{t("devices.lastSeen")}</th>
-              <th scope="col">{t("devices.enrolled")}</th>
-              <th scope="col">{t("devices.certificate")}</th>
-              <th scope="col">{t("devices.patient")}</th>
-              <th scope="col">{t("devices.actions")}</th>
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col">
+                  {t(`devices.${column}`)}
+                </th>
+              ))}
             </tr>
           </thead>
           <tbody>
-            {query.data.map((device) => (
+            {props.devices.map((device) => (
               <Row
                 key={device.id}
                 device={device}
                 nowMs={nowMs}
                 ask={(change) => setAsked({ device, change })}
-                claim={() => setClaimed({ device })}
+                claim={() => props.claim(device)}
               />
             ))}
           </tbody>
         </table>
       </section>
-      {claiming}
       {asked && (
         <Confirm
           {...asked}
@@ -159,16 +181,21 @@ function Row(props: {
 function LastSeen(props: { device: DeviceRow; nowMs: number }) {
   const { t } = useTranslation();
   const { style } = useSettings();
+  const isLost = useLine().state === "lost";
   const { connectedSinceMs, disconnectedMs, lastSeenMs } = props.device;
   if (lastSeenMs === null) return t("devices.never");
+  // This page's clock goes by steps; the answer may be newer.
+  const nowMs = Math.max(props.nowMs, lastSeenMs);
   return (
     <>
-      <span title={dateTime(lastSeenMs, style)}>{agoWords(t, lastSeenMs, props.nowMs)}</span>
+      <span title={dateTime(lastSeenMs, style)}>{agoWords(t, lastSeenMs, nowMs)}</span>
       <span className="device-line">
-        {connectedSinceMs !== null
-          ? t("device.connected")
-          : disconnectedMs !== null &&
-            t("device.lost", { time: sinceWords(disconnectedMs, props.nowMs, style) })}
+        {isLost
+          ? t("device.notKnown")
+          : connectedSinceMs !== null
+            ? t("device.connected")
+            : disconnectedMs !== null &&
+              t("device.lost", { time: sinceWords(disconnectedMs, nowMs, style) })}
       </span>
     </>
   );

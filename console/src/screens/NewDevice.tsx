@@ -208,7 +208,9 @@ function ClaimCode(props: { claim: Claim; onClose: () => void }) {
   return (
     <div className="new-device">
       <p>{t("newDevice.once", { until })}</p>
-      <CopyLine what={t("newDevice.code")} text={claimCode} />
+      <div className="new-device-code">
+        <CopyLine what={t("newDevice.code")} text={claimCode} />
+      </div>
       <h2>{t("newDevice.here")}</h2>
       <p>{t("newDevice.hereHint")}</p>
       <CopyLine what={t("newDevice.here")} text={enrol} />

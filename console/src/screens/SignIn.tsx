@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Refusal } from "../api/client.ts";
 import { exchange } from "../api/session.ts";
+import { CopyLine } from "../parts/CopyLine.tsx";
 import { StateScreen } from "../parts/StateScreen.tsx";
 
 /** The secret in the address, if there is one: `#/sign-in/<secret>`. */
@@ -89,7 +90,7 @@ function AnotherLink() {
   return (
     <>
       <p>{t("signIn.another")}</p>
-      <code>{t("signIn.command")}</code>
+      <CopyLine what={t("signIn.commandName")} text={t("signIn.command")} />
       <p>{t("signIn.roles")}</p>
     </>
   );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ageOf, localTicks, offsetMs, zonedTime } from "./format.ts";
+import { ageOf, axisTime, localTicks, offsetMs, zonedTime } from "./format.ts";
 
 const berlin = { locale: "en-GB", timeZone: "Europe/Berlin" };
 const HOUR = 3_600_000;
@@ -58,4 +58,11 @@ test("hour ticks of the day with 25 hours are 25, an hour of real time apart", (
 test("the offset of a zone is right on both sides of a change", () => {
   assert.equal(offsetMs(Date.UTC(2026, 6, 1), berlin), 2 * HOUR);
   assert.equal(offsetMs(Date.UTC(2026, 11, 1), berlin), HOUR);
+});
+
+test("on an axis the tick at which a day begins is that day's date", () => {
+  const midnight = Date.UTC(2026, 9, 25, 23); // 26 October, 00:00 CET, the day after DST ended
+  assert.equal(axisTime(midnight, 12 * HOUR, berlin), "26 Oct");
+  assert.equal(axisTime(midnight + 12 * HOUR, 12 * HOUR, berlin), "12:00");
+  assert.equal(axisTime(midnight - HOUR, HOUR, berlin), "23:00");
 });

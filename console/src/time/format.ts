@@ -108,6 +108,12 @@ export function localTicks(fromMs: number, toMs: number, everyMs: number, style:
   return ticks;
 }
 
+/** What stands at a tick: the time of day; where a day begins, and where the steps are days, the date. */
+export function axisTime(ms: number, everyMs: number, style: Style): string {
+  const isMidnight = (ms + offsetMs(ms, style)) % 86_400_000 === 0;
+  return isMidnight || everyMs >= 86_400_000 ? shortDate(ms, style) : shortTime(ms, style);
+}
+
 /** Local time minus UTC at that instant, ms. */
 export function offsetMs(ms: number, style: Style): number {
   const parts = format(
