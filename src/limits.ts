@@ -38,6 +38,14 @@ export const limits = {
   deviceBytesBurst: 64 * 1_048_576,
   /** Sessions a device may open per hour; a crash loop must not fill the keystore. */
   deviceOpeningsPerHour: 120,
+  /** Sessions of one device whose keys live at once, give or take a sweep; each costs some 30 KB of memory. A
+   * device that is switched off twice a day without a farewell stays below it for the spool's horizon. */
+  deviceSessionsMax: 128,
+  /** Holes among the numbers of one session that are not stated as gaps; past it a number that makes one more
+   * waits until others are closed. As many as a device may have under way: arriving in any order is fine. */
+  sessionRangesMax: 4_096,
+  /** Ranges of stated gaps that one session remembers. Devices merge their gaps: ours has a few in a year. */
+  sessionGapRangesMax: 4_096,
   /** Envelopes of one device between decryption and commit. */
   deviceInFlightMax: 4_096,
   /** Pages (256 envelope hashes, 2 KiB) kept in memory, all sessions together. */
@@ -76,6 +84,16 @@ export const limits = {
   prekeysOnRequestMax: 64,
   /** Longest life of a permit. */
   permitLifeMs: 60_000,
+  /** Rules of one consent within each other, the outermost counted. */
+  consentDepthMax: 8,
+  /** Rules of one consent, all depths together. */
+  consentProvisionsMax: 256,
+  /** Entries of one list in a consent. */
+  consentListMax: 128,
+  /** Policy rows (consents, delegations, care teams, pauses) that one decision reads. */
+  decisionRowsMax: 1_024,
+  /** Longest pause of sharing: it ends by itself, so that it cannot be forgotten. */
+  sharingPauseMaxMs: 8 * 3_600_000,
   /** A sign-in link works once, for this long. */
   signInLinkLifeMs: 15 * 60_000,
   /** Bytes of an MQTT CONNECT at the device door: it carries no will and no password. */

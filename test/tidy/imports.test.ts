@@ -87,6 +87,7 @@ const DOORS: Record<string, readonly string[]> = {
   "prom-client": ["src/diagnostics.ts"],
   "@peculiar/x509": ["src/registry", "src/device", "src/cli"],
   hpke: ["src/envelope"],
+  "@cedar-policy/cedar-wasm": ["src/access"],
 };
 
 const code = filesEnding([".ts", ".tsx"], ["src/", "console/", "demo/"]).filter((f) => !isTest(f));
