@@ -3,9 +3,16 @@ import { test } from "node:test";
 import { filesEnding, importsOf, isTest, text } from "./sources.ts";
 
 /** What writer and verifier of the log share: how things are written, never how they are made or judged. */
-const ENCODINGS = ["bytes", "note", "checkpoint", "tile-paths", "proof-file", "canonical"].map(
-  (name) => `src/transparency/${name}.ts`,
-);
+const ENCODINGS = [
+  "bytes",
+  "canonical",
+  "checkpoint",
+  "index-proof",
+  "leaf-format",
+  "note",
+  "proof-file",
+  "tile-paths",
+].map((name) => `src/transparency/${name}.ts`);
 const verifier = filesEnding([".ts"], ["src/transparency/verify/"]).filter((f) => !isTest(f));
 
 test("the log's verifier shares no code with its writer beyond the encodings", () => {

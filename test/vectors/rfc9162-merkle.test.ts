@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { verifyConsistency, verifyInclusion } from "../../src/transparency/tree.ts";
+import { isConsistent, isIncluded } from "../../src/transparency/verify/tree.ts";
 import { readLines } from "./read.ts";
 
 interface Inclusion {
@@ -33,6 +34,8 @@ test("transparency-dev: right inclusion proofs hold, wrong ones do not", () => {
     const leaf = bytes(c.leafHash);
     const holds = verifyInclusion(leaf, c.leafIdx, c.treeSize, path(c.proof), bytes(c.root));
     assert.equal(holds, !c.wantErr, c.file);
+    const judged = isIncluded(leaf, c.leafIdx, c.treeSize, path(c.proof), bytes(c.root));
+    assert.equal(judged, !c.wantErr, `${c.file}, by the verifier`);
   }
 });
 
@@ -43,5 +46,7 @@ test("transparency-dev: right consistency proofs hold, wrong ones do not", () =>
     const proof = path(c.proof);
     const holds = verifyConsistency(c.size1, c.size2, proof, bytes(c.root1), bytes(c.root2));
     assert.equal(holds, !c.wantErr, c.file);
+    const judged = isConsistent(c.size1, c.size2, proof, bytes(c.root1), bytes(c.root2));
+    assert.equal(judged, !c.wantErr, `${c.file}, by the verifier`);
   }
 });
