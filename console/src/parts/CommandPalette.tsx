@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import type { Signed } from "../api/session.ts";
 import { useLive } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
-import { DIALOG_HEADER } from "./dialog.ts";
+import { DIALOG_CLASSES, DIALOG_HEADER } from "./dialog.ts";
 import "./palette.css";
 import { placeWords } from "./words.ts";
 
@@ -31,6 +31,7 @@ export function CommandPalette(props: PaletteProps) {
   return (
     <Modal
       attributes={DIALOG_HEADER}
+      classNames={DIALOG_CLASSES}
       opened={props.opened}
       onClose={props.onClose}
       title={t("palette.title")}

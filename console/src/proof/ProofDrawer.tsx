@@ -7,7 +7,7 @@ import type { Point } from "../chart/plot-series.ts";
 import { deviceName } from "../chart/Trends.tsx";
 import type { LivePatient } from "../live/board.ts";
 import { useSettings } from "../look/settings.tsx";
-import { DIALOG_HEADER } from "../parts/dialog.ts";
+import { DIALOG_CLASSES, DIALOG_HEADER } from "../parts/dialog.ts";
 import { knownAgainst } from "../parts/words.ts";
 import { readingText } from "../reading/units.ts";
 import { dateTime, zoneName } from "../time/format.ts";
@@ -30,7 +30,7 @@ export function ProofDrawer(props: {
       title={t("proof.title")}
       position="right"
       size="28rem"
-      classNames={{ inner: "below-banner" }}
+      classNames={DIALOG_CLASSES}
       attributes={DIALOG_HEADER}
       lockScroll={false}
       transitionProps={{ duration: 0 }}

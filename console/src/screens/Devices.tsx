@@ -7,7 +7,7 @@ import { useTranslation } from "react-i18next";
 import { ask, isPassing } from "../api/client.ts";
 import { useLine, useNow } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
-import { DIALOG_HEADER } from "../parts/dialog.ts";
+import { DIALOG_CLASSES, DIALOG_HEADER } from "../parts/dialog.ts";
 import { Failure, StateScreen } from "../parts/StateScreen.tsx";
 import { agoWords, sinceWords } from "../parts/words.ts";
 import { dateTime, zoneName } from "../time/format.ts";
@@ -284,6 +284,7 @@ function Confirm(props: {
   return (
     <Modal
       attributes={DIALOG_HEADER}
+      classNames={DIALOG_CLASSES}
       opened
       onClose={props.onClose}
       title={words.title}

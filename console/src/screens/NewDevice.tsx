@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { ask, Refusal } from "../api/client.ts";
 import { useSettings } from "../look/settings.tsx";
 import { CopyLine } from "../parts/CopyLine.tsx";
-import { DIALOG_HEADER } from "../parts/dialog.ts";
+import { DIALOG_CLASSES, DIALOG_HEADER } from "../parts/dialog.ts";
 import { dateTime, zoneName } from "../time/format.ts";
 
 /** What a device can be; the platform takes any such word. */
@@ -61,6 +61,7 @@ export function NewDevice(props: {
   return (
     <Modal
       attributes={DIALOG_HEADER}
+      classNames={DIALOG_CLASSES}
       opened
       onClose={props.onClose}
       title={title}
