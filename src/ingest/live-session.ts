@@ -4,6 +4,7 @@
  */
 import { leafSalter } from "../envelope/block.ts";
 import type { PlatformSession } from "../envelope/session.ts";
+import { limits } from "../limits.ts";
 import type { ProblemCode } from "../problems.ts";
 import type { StoredBlock } from "./block-tables.ts";
 import { NumberPages, PAGE_NUMBERS, pageOf } from "./pages.ts";
@@ -30,8 +31,9 @@ export class LiveSession {
   readonly keys: PlatformSession;
   readonly ranges: NumberRanges;
   readonly pages = new NumberPages();
-  /** Numbers the device stated as gone; kept apart, since one may still turn up. */
-  readonly gaps = new NumberRanges();
+  /** Numbers the device stated as gone; kept apart, since one may still turn up. A statement past the bound
+   * is on record but closes no hole: receipts stop before it, as before any number that is missing. */
+  readonly gaps = new NumberRanges([], limits.sessionGapRangesMax);
   /** Between decryption and the known end of their commit, by number. */
   readonly inFlight = new Map<number, Pending>();
   /** Oldest first, at most `limits.receiptRefusedMax`. */
@@ -102,6 +104,20 @@ export class LiveSession {
   /** The device closed it and nothing of it is missing. */
   get complete(): boolean {
     return this.closedAt !== undefined && this.contiguous >= this.closedAt;
+  }
+
+  /** Whether this number may be admitted now. Each hole among the numbers parts two ranges, and each stated
+   * gap excuses one. Past `limits.sessionRangesMax` holes without excuse only such numbers may that make no
+   * further one: they close the others, or go on at the end. */
+  hasRoomFor(number: number): boolean {
+    const most = limits.sessionRangesMax + this.gaps.rangeCount;
+    return this.ranges.rangeCount < most || this.ranges.adjoins(number);
+  }
+
+  /** The device's next session named its last number, and nothing is missing that we know of. */
+  get isExhausted(): boolean {
+    if (this.succeeded === undefined || this.blocks.length > 0) return false;
+    return this.contiguous >= Math.max(this.succeeded.after, this.ranges.last ?? 0);
   }
 
   /** Whether the page of that number has a row that must be read before it is written. */

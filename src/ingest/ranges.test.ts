@@ -53,3 +53,14 @@ test("a cut or odd stored form is refused, not guessed", () => {
   assert.throws(() => NumberRanges.decode(bytes.subarray(0, bytes.length - 1)));
   assert.throws(() => NumberRanges.decode(Uint8Array.of(0x80)));
 });
+
+test("a bounded set takes what joins its ranges and no range more, and says so", () => {
+  const few = new NumberRanges([], 3);
+  for (const n of [10, 20, 30]) assert.ok(few.addRange(n, n + 2));
+  assert.equal(few.addRange(40, 41), false);
+  assert.equal(few.addRange(1, 8), false);
+  assert.ok(few.addRange(33, 35) && few.addRange(9, 9) && few.addRange(13, 19));
+  assert.equal([...few].join(" "), "9,22 30,35");
+  assert.ok(few.addRange(40, 41));
+  assert.equal(few.rangeCount, 3);
+});

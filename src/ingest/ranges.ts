@@ -7,9 +7,12 @@ import { limits } from "../limits.ts";
 export class NumberRanges {
   /** from₀, to₀, from₁, to₁ … */
   readonly #ends: number[];
+  /** `addRange` makes no range more than so many. */
+  readonly #rangesMax: number;
 
-  constructor(ends: readonly number[] = []) {
+  constructor(ends: readonly number[] = [], rangesMax = Number.POSITIVE_INFINITY) {
     this.#ends = [...ends];
+    this.#rangesMax = rangesMax;
   }
 
   /** The ranges as [from, to] pairs, ascending. */
@@ -64,25 +67,26 @@ export class NumberRanges {
     return true;
   }
 
-  /** Adds every number of a range; cost is in ranges, not in numbers. */
-  addRange(from: number, to: number): void {
-    const kept: number[] = [];
+  /** Whether that number would not begin a range of its own. */
+  adjoins(n: number): boolean {
+    return this.touches(n - 1, n + 1);
+  }
+
+  /** Adds every number of a range; cost is in the ranges that it joins, not in numbers.
+   * @returns false, and adds nothing, when there would be more ranges than this set may have. */
+  addRange(from: number, to: number): boolean {
+    const ends = this.#ends;
+    const at = this.#firstEndingAtOrAfter(from - 1);
+    let past = at;
     let low = from;
     let high = to;
-    let placed = false;
-    for (const [a, b] of this) {
-      if (b < low - 1) kept.push(a, b);
-      else if (a > high + 1) {
-        if (!placed) kept.push(low, high);
-        placed = true;
-        kept.push(a, b);
-      } else {
-        low = Math.min(low, a);
-        high = Math.max(high, b);
-      }
+    for (; past < ends.length && (ends[past] as number) <= to + 1; past += 2) {
+      low = Math.min(low, ends[past] as number);
+      high = Math.max(high, ends[past + 1] as number);
     }
-    if (!placed) kept.push(low, high);
-    this.#ends.splice(0, this.#ends.length, ...kept);
+    if (past === at && this.rangeCount >= this.#rangesMax) return false;
+    ends.splice(at, past - at, low, high);
+    return true;
   }
 
   /** The highest n such that every number from `first` to n is in the set; `first` − 1 when none is. */

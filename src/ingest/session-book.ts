@@ -115,6 +115,20 @@ export class SessionBook {
     );
   }
 
+  /** What of each device is past `limits.deviceSessionsMax`: first what has nothing more to come, then what
+   * never brought anything, then what was not heard for longest. Never the newest, in which it may begin now. */
+  surplus(): LiveSession[] {
+    const surplus: LiveSession[] = [];
+    for (const sessions of this.#byDevice.values()) {
+      if (sessions.length <= limits.deviceSessionsMax) continue;
+      const live = sessions.filter((session) => !session.ended);
+      const spare = live.slice(1).filter((session) => session.inFlight.size === 0);
+      spare.sort((a, b) => worthOf(a) - worthOf(b) || a.lastMs - b.lastMs);
+      surplus.push(...spare.slice(0, Math.max(0, live.length - limits.deviceSessionsMax)));
+    }
+    return surplus;
+  }
+
   /** Destroys the sessions' keys in the keystore, for ever, then says so in their rows. */
   async end(sessions: readonly LiveSession[]): Promise<void> {
     await this.#secrets.deleteMany(
@@ -180,7 +194,10 @@ export class SessionBook {
     }
     for (const [deviceId, sessions] of this.#byDevice) {
       for (const gap of await gapsOf(this.#database, deviceId)) {
-        for (const session of sessions) session.gaps.addRange(gap.from, gap.to);
+        for (const session of sessions) {
+          // What lies before a session's first number says nothing about it, and must not take up its bound.
+          if (gap.to >= (session.firstNumber ?? 1)) session.gaps.addRange(gap.from, gap.to);
+        }
       }
     }
   }
@@ -230,6 +247,11 @@ export class SessionBook {
       if (session.inFlight.size === 0) session.pages.forgetClean(1);
     }
   }
+}
+
+function worthOf(session: LiveSession): number {
+  if (session.isExhausted) return 0;
+  return session.firstNumber === undefined ? 1 : 2;
 }
 
 function secretOf(session: LiveSession): Uint8Array {

@@ -73,3 +73,38 @@ test("a prekey outlives a jump of the wall clock, and not its time", async (t) =
   await world.admission.sweep();
   assert.equal(prekeys(), 0);
 });
+
+test("a device that opens session after session keeps so many, and those it uses to the last", async (t) => {
+  const clock = movedClock();
+  const world = await admissionWorld(t, { clock });
+  const device = await world.device();
+  const sessions: string[] = [];
+  const open = async () => {
+    await device.open();
+    sessions.push(device.session.sessionId);
+  };
+  const isAlive = (id: string) => world.vault.secrets.get("session", id) !== undefined;
+  // One with something still to come, and one of which the next session says that nothing is.
+  await open();
+  await device.send(device.seal([71]));
+  const late = device.seal([72]);
+  await device.send(device.seal([73]));
+  await open();
+  await device.send(device.seal([74]));
+  await open();
+  await device.send(device.seal([75]));
+  for (let unused = 0; unused < limits.deviceSessionsMax; unused++) {
+    if (unused % 64 === 0) clock.pass(HOUR_MS);
+    await open();
+  }
+  await world.admission.idle();
+  await world.admission.sweep();
+  const left = sessions.map(isAlive);
+  assert.equal(left.filter(Boolean).length, limits.deviceSessionsMax);
+  assert.deepEqual(left.slice(0, 3), [true, false, true]);
+  assert.equal(left.at(-1), true);
+  assert.equal((await device.send(late)).outcome, "admitted");
+  assert.equal((await device.send(device.seal([76]))).outcome, "admitted");
+  const values = (await world.stored(device.patientId)).map((sample) => sample.mantissa);
+  assert.deepEqual(values, [71, 72, 73, 74, 75, 76]);
+});

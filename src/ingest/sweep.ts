@@ -36,7 +36,8 @@ export class Sweeper {
 
   async #sweep(): Promise<void> {
     const nowMs = this.#clock.nowMs();
-    const ending: LiveSession[] = [];
+    // A device opens at most `limits.deviceOpeningsPerHour`: between two sweeps it gets not far past the bound.
+    const ending = new Set<LiveSession>(this.#book.surplus());
     const silent: LiveSession[] = [];
     for (const session of this.#book.all()) {
       if (session.ended) {
@@ -44,13 +45,13 @@ export class Sweeper {
         continue;
       }
       if (session.inFlight.size > 0) continue;
-      if (session.complete && session.blocks.length === 0) ending.push(session);
+      if (session.complete && session.blocks.length === 0) ending.add(session);
       else if (nowMs - session.lastMs > limits.spoolHorizonMs) silent.push(session);
     }
-    ending.push(...this.#silent.look(silent, this.#clock.monotonicMs()));
-    if (ending.length > 0) {
+    for (const session of this.#silent.look(silent, this.#clock.monotonicMs())) ending.add(session);
+    if (ending.size > 0) {
       await this.#committer.fold(); // the ended rows keep the last state of their numbers
-      await this.#book.end(ending);
+      await this.#book.end([...ending]);
     }
     await this.#prekeys.sweep();
   }
