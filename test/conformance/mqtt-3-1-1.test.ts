@@ -118,9 +118,11 @@ test("[MQTT-3.1.2-17] a will with retain is kept for later subscribers", async (
   const bed = await testConformance(t);
   const will = { topic: "will", payload: "kept", retain: true, qos: 1 };
   const lost = await bed.client("lost", { ...v4, will });
+  const early = await bed.client("early", v4);
+  await subscribe(early, ["will", 1]);
   lost.socket.destroy();
+  assert.equal((await early.nextPublish(4)).retain, false); // from now on it is kept
   const watcher = await bed.client("watcher", v4);
-  await new Promise((resolve) => setTimeout(resolve, 100));
   await subscribe(watcher, ["will", 1]);
   const seen = await watcher.nextPublish(4);
   assert.deepEqual([seen.payload, seen.retain, seen.qos], ["kept", true, 1]);

@@ -4,7 +4,6 @@ import { execFileSync } from "node:child_process";
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type RunningPlatform, startTestPlatform } from "../support/platform.ts";
 import { Witness } from "./witness.ts";
 
@@ -62,10 +61,9 @@ test("a platform restored from a backup says so, keeps what the backup has, and 
   const kept = witness.devices.map(({ measured }) => measured.length);
   witness.measure();
   await witness.progress(200);
-  await sleep(6_000); // the keystore remembers how far the journal was folded
   await witness.pause();
   await witness.settled();
-  await platform.stop();
+  await platform.stop(); // folds the journal, and the keystore remembers how far
   const lost = witness.devices.map(({ measured }) => measured.length);
   rmSync(live, { recursive: true });
   cpSync(backup, live, { recursive: true, preserveTimestamps: true });
