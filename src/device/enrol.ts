@@ -2,6 +2,7 @@
 import "reflect-metadata"; // before x509: it needs the decorators' metadata
 import { Agent, request } from "node:https";
 import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
+import { readBody } from "./https-transport.ts";
 import type { Enrolled } from "./identity.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -66,21 +67,9 @@ function post(url: URL, body: string, caPem: string | undefined): Promise<Record
       "content-length": Buffer.byteLength(body),
     };
     const sent = request(url, { agent, method: "POST", headers }, (answer) => {
-      const parts: Buffer[] = [];
-      let bytes = 0;
-      answer.on("data", (part: Buffer) => {
-        bytes += part.length;
-        if (bytes > ANSWER_BYTES_MAX) answer.destroy(new Error("the answer is too large"));
-        else parts.push(part);
-      });
-      answer.on("error", reject);
-      answer.on("end", () => {
-        try {
-          resolve(parseAnswer(answer.statusCode ?? 0, Buffer.concat(parts).toString("utf8")));
-        } catch (error) {
-          reject(error);
-        }
-      });
+      readBody(answer, ANSWER_BYTES_MAX)
+        .then((body) => parseAnswer(answer.statusCode ?? 0, body.toString("utf8")))
+        .then(resolve, reject);
     });
     sent.setTimeout(TIMEOUT_MS, () => sent.destroy(new Error("the door does not answer")));
     sent.on("error", reject);

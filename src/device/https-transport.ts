@@ -1,4 +1,5 @@
 /** HTTPS with the device's certificate: for networks that let nothing else through. */
+import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import type { Connection, Transport, TransportEvents, TransportIdentity } from "./transport.ts";
 
@@ -31,16 +32,9 @@ export function httpsRequest(
       headers["content-length"] = o.body.length;
     }
     const sent = request(url, { agent: o.agent, method: o.method, headers }, (answer) => {
-      const parts: Buffer[] = [];
-      let bytes = 0;
-      answer.on("data", (part: Buffer) => {
-        bytes += part.length;
-        if (bytes > ANSWER_BYTES_MAX) answer.destroy(new Error("the answer is too large"));
-        else parts.push(part);
-      });
-      answer.on("error", reject);
-      answer.on("end", () =>
-        resolve({ status: answer.statusCode ?? 0, body: new Uint8Array(Buffer.concat(parts)) }),
+      readBody(answer, ANSWER_BYTES_MAX).then(
+        (body) => resolve({ status: answer.statusCode ?? 0, body: new Uint8Array(body) }),
+        reject,
       );
     });
     sent.setTimeout(REQUEST_TIMEOUT_MS, () => sent.destroy(new Error("the door does not answer")));
@@ -113,4 +107,19 @@ async function connect(
       agent.destroy();
     },
   };
+}
+
+/** All of an answer. @throws Error when it is longer than `bytesMax` or breaks off. */
+export function readBody(answer: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    answer.on("data", (part: Buffer) => {
+      bytes += part.length;
+      if (bytes > bytesMax) answer.destroy(new Error("the answer is too large"));
+      else parts.push(part);
+    });
+    answer.on("error", reject);
+    answer.on("end", () => resolve(Buffer.concat(parts)));
+  });
 }

@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import { respond } from "../http/respond.ts";
 import { Problem } from "../problems.ts";
 import type { Registry } from "../registry/registry.ts";
+import { CATEGORIES } from "../store/plan.ts";
 import type { Resources } from "../store/resources.ts";
 import type { Store } from "../store/store.ts";
 import { type Category, metricByMdc } from "../vitals/metric.ts";
@@ -34,15 +35,6 @@ export interface FhirParts {
 
 export const FHIR_BASE = "/fhir/R4";
 const MEDIA_TYPE = "application/fhir+json; charset=utf-8";
-/** Every category that samples have; demographics are Patient's. */
-const SAMPLE_CATEGORIES: readonly Category[] = [
-  "vital-signs",
-  "waveform",
-  "laboratory",
-  "activity",
-  "medication",
-  "environment",
-];
 
 interface ById {
   Params: { id: string };
@@ -138,7 +130,7 @@ function registerObservation(app: FastifyInstance, parts: FhirParts): void {
       principal,
       patientId,
       purpose: "TREAT",
-      categories: category === undefined ? SAMPLE_CATEGORIES : [category],
+      categories: category === undefined ? CATEGORIES : [category],
       action: "read",
     });
     if (address.kind === "resource") {
@@ -242,7 +234,7 @@ function checkedId(id: string): string {
 
 function categoriesOf(query: ObservationQuery): readonly Category[] {
   if (query.categories !== undefined) return query.categories;
-  return SAMPLE_CATEGORIES;
+  return CATEGORIES;
 }
 
 function queryString(request: FastifyRequest): string {

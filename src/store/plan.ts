@@ -66,6 +66,7 @@ export interface PlanRange {
   readonly toMs: number;
 }
 
+/** Every category that samples have; demographics are Patient's. */
 export const CATEGORIES: readonly Category[] = [
   "vital-signs",
   "waveform",
