@@ -215,6 +215,7 @@ export class EnvelopeJudge {
   ): EnvelopeVerdict | undefined {
     const { content } = read;
     if (session.inFlight.size >= limits.deviceInFlightMax) return refused("rate-limited", session);
+    if (!isFork && !session.hasRoomFor(content.sequence)) return refused("rate-limited", session);
     const { deviceId, sessionId } = session;
     if (isFork) {
       this.#o.events.note("sequence-forked", deviceId, {
@@ -325,9 +326,9 @@ export class EnvelopeJudge {
     problem: ProblemCode,
   ): Promise<EnvelopeVerdict> {
     const number = session.keys.locate(bytes)?.sequence;
-    if (number === undefined || session.ranges.has(number) || session.inFlight.has(number)) {
-      return refused(problem, session);
-    }
+    const isTold =
+      number === undefined || session.ranges.has(number) || session.inFlight.has(number);
+    if (isTold || !session.hasRoomFor(number)) return refused(problem, session);
     const { deviceId, sessionId } = session;
     try {
       await insertRefusal(this.#o.database, {

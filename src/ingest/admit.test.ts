@@ -132,6 +132,23 @@ test("in a burst repetitions, forks and changed envelopes are told apart as one 
   );
 });
 
+test("a session full of holes takes no further one, keeps what it has, and goes on when one closes", async (t) => {
+  const world = await admissionWorld(t);
+  const device = await world.device();
+  await device.open();
+  const sealed = Array.from({ length: 2 * limits.sessionRangesMax + 3 }, () => device.seal([72]));
+  const odd = sealed.filter((_, i) => i % 2 === 0);
+  for (let at = 0; at < limits.sessionRangesMax; at += 1_024) {
+    await Promise.all(odd.slice(at, at + 1_024).map((bytes) => device.send(bytes)));
+  }
+  for (const bytes of odd.slice(limits.sessionRangesMax)) {
+    assert.equal((await device.send(bytes)).problem, "rate-limited");
+  }
+  assert.equal((await device.send(sealed[1]!)).outcome, "admitted");
+  assert.equal((await device.send(odd.at(-1)!)).outcome, "admitted");
+  assert.equal((await world.stored(device.patientId)).length, limits.sessionRangesMax + 2);
+});
+
 test("a device that opens without end asks nothing of the database past its rate", async (t) => {
   const world = await admissionWorld(t);
   const device = await world.device();
