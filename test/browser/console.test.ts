@@ -223,6 +223,15 @@ describe("without a mouse", () => {
   });
 });
 
+test("the palette finds a patient from a page that never showed the ward", async () => {
+  const page = await nurse.newPage();
+  await page.goto(`${platform.url}/#/preferences`);
+  await page.getByRole("button", { name: "Find" }).click();
+  await page.getByRole("combobox", { name: /^Find a patient/ }).fill("okonkwo");
+  await page.getByRole("option", { name: /Okonkwo/ }).waitFor();
+  await page.close();
+});
+
 describe("on every screen, in both themes, on phone and desktop, and at 200 %", () => {
   const views: [string, View][] = [
     ["desktop light", { theme: "light" }],

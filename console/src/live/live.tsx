@@ -48,8 +48,9 @@ export function useLive(): Live {
   return live;
 }
 
-/** The ward as the platform last told it, kept in the board. */
-export function useWard() {
+/** The ward as the platform last told it, kept in the board.
+ * @param staleTime for this long what is known is not asked for again; each asking opens every patient's record. */
+export function useWard(staleTime = 0) {
   const { board } = useLive();
   const query = useQuery({
     queryKey: ["ward"],
@@ -58,6 +59,7 @@ export function useWard() {
       board.take(ward);
       return { withheld: ward.withheld };
     },
+    staleTime,
   });
   const ids = useSyncExternalStore(board.subscribeOrder, () => board.ids);
   return { ...query, ids };

@@ -4,7 +4,7 @@ import { Modal } from "@mantine/core";
 import { useId, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Signed } from "../api/session.ts";
-import { useLive } from "../live/live.tsx";
+import { useLive, useWard } from "../live/live.tsx";
 import { useSettings } from "../look/settings.tsx";
 import { DIALOG_CLASSES, DIALOG_HEADER } from "./dialog.ts";
 import "./palette.css";
@@ -143,11 +143,13 @@ function useEntries(props: PaletteProps): Entry[] {
   const { t } = useTranslation();
   const { board } = useLive();
   const { save } = useSettings();
+  // The palette opens on pages that never asked for the ward, too.
+  const { ids } = useWard(Number.POSITIVE_INFINITY);
   return useMemo(() => {
     const go = (hash: string) => () => {
       location.hash = hash;
     };
-    const patients = board.ids.flatMap((id): Entry[] => {
+    const patients = ids.flatMap((id): Entry[] => {
       const facts = board.patient(id)?.facts;
       if (facts === undefined) return [];
       const detail = placeWords(t, facts);
@@ -171,7 +173,7 @@ function useEntries(props: PaletteProps): Entry[] {
       command("system", t("palette.themeAuto"), () => save({ theme: "system" })),
       command("sign-out", t("palette.signOut"), props.signOut),
     ];
-  }, [t, board, save, props.role, props.signOut]);
+  }, [t, board, ids, save, props.role, props.signOut]);
 }
 
 /** Every typed word must be somewhere in label or detail; accents do not matter. */
