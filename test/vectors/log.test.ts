@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { decodeIndexProof } from "../../src/transparency/index-proof.ts";
 import { decodeBundle } from "../../src/transparency/tile-paths.ts";
+import { inclusionPath } from "../../src/transparency/tree.ts";
 import { verifyCheckpoint } from "../../src/transparency/verify/checkpoint.ts";
 import { nextShardTag, verifyCompleteness } from "../../src/transparency/verify/completeness.ts";
+import { verifyIndexFraud } from "../../src/transparency/verify/fraud.ts";
 import { type Opening, walkHistory } from "../../src/transparency/verify/history.ts";
 import { verifyIndexProof } from "../../src/transparency/verify/index-proof.ts";
 import { verifyProofFile } from "../../src/transparency/verify/proof-file.ts";
@@ -119,4 +121,24 @@ test("these are all of the subject's entries; with a proof too few that is not s
   };
   assert.equal(await reasonWith(ahead), undefined);
   assert.equal(await reasonWith(ahead.slice(1)), "more-entries");
+});
+
+test("the example's index convicts nobody for a leaf that it has", async () => {
+  const hashes = file.entries.map((entry) => leafHashOf(bytes(entry)));
+  const fraud = {
+    checkpoint: file.checkpoint.join("\n"),
+    indexRootLeaf: bytes(file.entries[4] ?? ""),
+    indexRootPath: file.lastPath.map(bytes),
+    leaf: bytes(file.entries[3] ?? ""),
+    index: 3,
+    path: inclusionPath(hashes, 3),
+  };
+  const judge = (text: string) => {
+    const proof = decodeIndexProof(bytes(text));
+    assert.ok(proof);
+    return verifyIndexFraud({ ...fraud, proof }, policy, SIGNED_S);
+  };
+  assert.equal(await judge(file.indexProofs.last.proof), undefined);
+  // The proof of another tag's absence is none of this one's.
+  assert.equal(await judge(file.indexProofs.ahead[0]?.proof ?? ""), undefined);
 });

@@ -203,6 +203,20 @@ test("a changed entry, another's key and a checkpoint without its index root are
   assert.equal((await ask(d, { shards: [d.shards[0]!, nothing] })).reason, "last-entry");
 });
 
+test("an index root that does not cover all leaves before it closes no checkpoint", async () => {
+  const d = demonstration();
+  const second = d.shards[1]!;
+  // A new entry, and the old index root once more after it: by that one the entry is absent.
+  d.add(d.second, 3);
+  d.second.entries.push(second.indexRootLeaf);
+  const hashes = d.second.entries.map(leafHash);
+  const path = inclusionPath(hashes, hashes.length - 1);
+  const stale = { ...second, checkpoint: d.second.sign(), path };
+  const openings = d.openings.slice(0, -1);
+  const verdict = await ask(d, { openings, shards: [d.shards[0]!, stale] });
+  assert.equal(verdict.reason, "index-root");
+});
+
 test("a proof file from tiles shows one event to anybody, and nothing else", async () => {
   const d = demonstration();
   const tiles = new Map<string, Uint8Array>();
