@@ -1,3 +1,4 @@
+/** Past 400 lines, because every policy has its question, its misuses and its lacks in one place to compare. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
