@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { createHash, randomBytes, randomInt } from "node:crypto";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { randomBytes, randomInt } from "../../test/support/seeded.ts";
 import { decodeIndexProof, encodeIndexProof } from "./index-proof.ts";
 import { MemoryIndexStore, VerifiableIndex } from "./index-tree.ts";
 import { revocationLeaf } from "./leaf.ts";
@@ -156,6 +157,26 @@ test("a proof holds for its root only, and no changed byte of it holds otherwise
     assert.equal(decodeIndexProof(Buffer.concat([bytes, ZERO])), undefined);
   }
   assert.equal(decodeIndexProof(new Uint8Array()), undefined);
+});
+
+test("a leaf in the wrong place of a tree proves nothing absent", () => {
+  // A root that no honest index has: two leaves, the right one's tag beginning with a 0 bit.
+  const leaf = (first: number) => ({
+    tag: random().with(0, first),
+    index: first,
+    leafHash: random(),
+  });
+  const [left, misplaced] = [leaf(1), leaf(2)];
+  const hashOf = ({ tag, index, leafHash }: typeof left) =>
+    sha256(Uint8Array.of(2), tag, Uint8Array.of(0, 0, 0, 0, 0, 0, 0, index), leafHash);
+  const root = sha256(Uint8Array.of(3), hashOf(left), hashOf(misplaced));
+  const hidden = random().with(0, 0x80);
+  const proof = { siblings: [hashOf(left)], end: misplaced };
+  assert.equal(verifyIndexProof(hidden, proof, root).verdict, "invalid");
+  const placed = { ...misplaced, tag: Uint8Array.from(misplaced.tag).with(0, 0xff) };
+  const right = sha256(Uint8Array.of(3), hashOf(left), hashOf(placed));
+  const end = { siblings: [hashOf(left)], end: placed };
+  assert.equal(verifyIndexProof(hidden, end, right).verdict, "absent");
 });
 
 test("an empty index proves everything absent", () => {

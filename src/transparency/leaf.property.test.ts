@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { randomBytes, randomInt } from "node:crypto";
 import { test } from "node:test";
+import { randomBytes, randomInt } from "../../test/support/seeded.ts";
 import { type Canonical, decodeCanonical, encodeCanonical } from "./canonical.ts";
 import { CHAIN_START, type ChainedLeaf, chainedLeaf, chainTag, revocationLeaf } from "./leaf.ts";
 import {
@@ -149,6 +149,9 @@ test("a missing, doubled or moved entry shows, and so does a changed one from th
   }
   const reordered = openings.with(2, openings[3]!).with(3, openings[2]!);
   assert.equal(last(reordered), undefined);
+  // An invented entry cannot be hung on by going back to a shard that was left.
+  assert.equal(last([...openings, openings[0]!]), undefined);
+  assert.equal(last([...openings.slice(6), ...openings.slice(0, 6)]), undefined);
 });
 
 test("another log, shard or number gives other fields, and only 32 bytes are a key", () => {

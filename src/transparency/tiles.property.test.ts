@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { createHash, randomInt } from "node:crypto";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { randomInt } from "../../test/support/seeded.ts";
 import {
   decodeBundle,
   encodeBundle,
