@@ -92,6 +92,8 @@ export const limits = {
   consentListMax: 128,
   /** Policy rows (consents, delegations, care teams, pauses) that one decision reads. */
   decisionRowsMax: 1_024,
+  /** Rules of all consents of a patient together that one decision weighs. */
+  decisionProvisionsMax: 1_024,
   /** Longest pause of sharing: it ends by itself, so that it cannot be forgotten. */
   sharingPauseMaxMs: 8 * 3_600_000,
   /** A sign-in link works once, for this long. */

@@ -432,6 +432,15 @@ test("a decision names the next instant at which time alone may change it", () =
   assert.equal(plain.permitted && plain.untilMs, NOW + HOUR);
 });
 
+test("more rules than a decision weighs deny", () => {
+  const except = Array.from({ length: 255 }, () => ({ effect: "deny", when: {}, except: [] }));
+  const large = denying({ effect: "permit", except });
+  const most = decide({ ...nurse, rows: [careTeam, large, large, large, large] });
+  assert.deepEqual(!most.permitted && most.policies, ["consent-denies"]);
+  const decision = decide({ ...nurse, rows: [careTeam, large, large, large, large, permitting()] });
+  assert.deepEqual(!decision.permitted && decision.diagnostics, ["too-many-rows"]);
+});
+
 test("more rows than a decision reads deny", () => {
   const rows = Array.from({ length: 1_025 }, () => careTeam);
   const decision = decide({ ...nurse, rows });

@@ -14,6 +14,7 @@ import {
   CONSENT_ACTION_OF,
   type DataAction,
   type ProvisionUsed,
+  type Rule,
   type Weighed,
   weigh,
 } from "./provision.ts";
@@ -296,13 +297,20 @@ function rowsFor(asked: Asked): RowsFor | Diagnostic {
   const edgesMs = [...delegations, ...careTeams, ...pauses]
     .flatMap((row) => [row.fromMs, row.untilMs])
     .filter((ms) => ms !== undefined);
+  const consents = ofKind("consent");
+  const provisions = consents.reduce((sum, { rule }) => sum + provisionsOf(rule), 0);
+  if (provisions > limits.decisionProvisionsMax) return "too-many-rows";
   return {
-    consents: ofKind("consent"),
+    consents,
     delegation: nowOrLast(delegations, nowMs),
     careTeam: nowOrLast(careTeams, nowMs),
     pause: nowOrLast(pauses, nowMs),
     edgesMs,
   };
+}
+
+function provisionsOf(rule: Rule): number {
+  return rule.except.reduce((sum, one) => sum + provisionsOf(one), 1);
 }
 
 function areReferences(references: readonly string[]): boolean {

@@ -8,7 +8,16 @@
  */
 import type { Action, Compartment } from "./permit.ts";
 import { type PurposeOfUse, purposeAndAbove } from "./purposes.ts";
-import { intersect, isNothing, NOTHING, type Scope, scopeOf, unite, without } from "./scope.ts";
+import {
+  intersect,
+  isNothing,
+  NOTHING,
+  type Scope,
+  scopeOf,
+  unite,
+  uniteAll,
+  without,
+} from "./scope.ts";
 
 /** FHIR's consent actions (http://terminology.hl7.org/CodeSystem/consentaction) that are done here. "correct"
  * is not: nothing stored is changed. */
@@ -83,18 +92,15 @@ export function weigh(
   asked: Scope,
 ): Weighed {
   const used: ProvisionUsed[] = [];
-  let permitted = NOTHING;
-  let denied = NOTHING;
-  let untilMs = Infinity;
-  for (const { id, rule } of consents) {
+  const each = consents.map(({ id, rule }) => {
     const note = (path: string, effect: Rule["effect"]) =>
       used.push({ consentId: id, path, effect });
-    const one = weighRule(rule, asker, asked, "Consent.provision", note);
-    permitted = unite(permitted, one.permitted);
-    denied = unite(denied, one.denied);
-    untilMs = Math.min(untilMs, nextChangeMs(rule, asker.nowMs));
-  }
-  return { permitted: without(permitted, denied), denied, used, untilMs };
+    return weighRule(rule, asker, asked, "Consent.provision", note);
+  });
+  const denied = uniteAll(each.map((one) => one.denied));
+  const permitted = without(uniteAll(each.map((one) => one.permitted)), denied);
+  const untilMs = Math.min(...consents.map(({ rule }) => nextChangeMs(rule, asker.nowMs)));
+  return { permitted, denied, used, untilMs };
 }
 
 function weighRule(
@@ -106,14 +112,11 @@ function weighRule(
 ): { permitted: Scope; denied: Scope } {
   const area = matches(rule.when, asker) ? intersect(asked, scopeOf(rule.when)) : NOTHING;
   if (isNothing(area)) return { permitted: NOTHING, denied: NOTHING };
-  let permitted = NOTHING;
-  let denied = NOTHING;
-  rule.except.forEach((exception, i) => {
-    const one = weighRule(exception, asker, area, `${path}.provision[${i}]`, note);
-    permitted = unite(permitted, one.permitted);
-    denied = unite(denied, one.denied);
-  });
-  permitted = without(permitted, denied);
+  const each = rule.except.map((exception, i) =>
+    weighRule(exception, asker, area, `${path}.provision[${i}]`, note),
+  );
+  const denied = uniteAll(each.map((one) => one.denied));
+  const permitted = without(uniteAll(each.map((one) => one.permitted)), denied);
   const own = without(without(area, permitted), denied);
   if (!isNothing(own)) note(path, rule.effect);
   return rule.effect === "permit"

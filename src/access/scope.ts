@@ -53,6 +53,12 @@ export function scopeOf(limits: Limits = {}): Scope {
 export function unite(one: Scope, other: Scope): Scope {
   return combine(one, other, (a, b) => a || b);
 }
+/** The same of many, by halves: hundreds of small sets cost no more than a few large ones. */
+export function uniteAll(scopes: readonly Scope[]): Scope {
+  if (scopes.length <= 1) return scopes[0] ?? NOTHING;
+  const middle = scopes.length >> 1;
+  return unite(uniteAll(scopes.slice(0, middle)), uniteAll(scopes.slice(middle)));
+}
 export function intersect(one: Scope, other: Scope): Scope {
   return combine(one, other, (a, b) => a && b);
 }
@@ -118,12 +124,17 @@ function timesOf(part: CategoryScope | undefined, code: string): Intervals {
   return part?.codes.get(code) ?? part?.others ?? [];
 }
 
+/** Walks over both lists once: a hostile consent may have many periods. */
 function combineTimes(one: Intervals, other: Intervals, keep: Keep): Intervals {
-  const edges = [...new Set([...one, ...other].flat())].sort((a, b) => a - b);
+  const edges = [...new Set([...one.flat(), ...other.flat()])].sort((a, b) => a - b);
+  const inOne = walker(one);
+  const inOther = walker(other);
   const result: [number, number][] = [];
   for (let i = 0; i + 1 < edges.length; i++) {
     const [from, until] = [edges[i] as number, edges[i + 1] as number];
-    if (!keep(holds(one, from), holds(other, from))) continue;
+    // Both walkers must see every edge.
+    const [isInOne, isInOther] = [inOne(from), inOther(from)];
+    if (!keep(isInOne, isInOther)) continue;
     const last = result.at(-1);
     if (last !== undefined && last[1] === from) last[1] = until;
     else result.push([from, until]);
@@ -131,8 +142,14 @@ function combineTimes(one: Intervals, other: Intervals, keep: Keep): Intervals {
   return result;
 }
 
-function holds(times: Intervals, ms: number): boolean {
-  return times.some(([from, until]) => from <= ms && ms < until);
+/** Whether times hold at an instant, for instants that only grow. */
+function walker(times: Intervals): (ms: number) => boolean {
+  let at = 0;
+  return (ms) => {
+    while (at < times.length && (times[at] as Interval)[1] <= ms) at += 1;
+    const interval = times[at];
+    return interval !== undefined && interval[0] <= ms;
+  };
 }
 
 /** The one form of a set: no category without elements, no code that is as all others. */
