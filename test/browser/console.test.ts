@@ -209,6 +209,8 @@ describe("without a mouse", () => {
     const page = await nurse.newPage();
     await page.goto(`${platform.url}/#/ward`);
     await page.getByRole("heading", { name: "Ward" }).waitFor();
+    // Without it the window may not have the focus, and takes the first key to get it.
+    await page.bringToFront();
     await page.keyboard.press("Tab");
     assert.equal(await page.evaluate("document.activeElement.textContent"), "Skip to the content");
     await page.keyboard.press("Control+k");
