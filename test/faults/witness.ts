@@ -18,7 +18,7 @@ import { cleanEnvironment, MAIN, type RunningPlatform } from "../support/platfor
 const HEART_RATE = 147_842;
 const SAMPLES_EACH = 10;
 /** A device waits when so many envelopes have no receipt: the fault is on, and memory is not endless. */
-const HELD_MAX = 300;
+export const HELD_MAX = 300;
 export const ACKNOWLEDGED_MIN = 10_000;
 
 interface Witnessed {
