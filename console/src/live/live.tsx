@@ -78,13 +78,22 @@ export function useLine(): LineState {
   return useSyncExternalStore(line.subscribe, () => line.state);
 }
 
-/** The platform's time now, told anew every `everyMs`; one timer a caller. */
+/** The platform's time now, told anew every `everyMs`; one timer a caller. The timers start spread over that
+ * time: thirty rows redrawn in one frame would cost the waveforms theirs. */
 export function useNow(everyMs = 1_000): number {
   const { line } = useLive();
   const [nowMs, setNowMs] = useState(() => Date.now() + line.state.offsetMs);
   useEffect(() => {
-    const timer = setInterval(() => setNowMs(Date.now() + line.state.offsetMs), everyMs);
-    return () => clearInterval(timer);
+    const tell = () => setNowMs(Date.now() + line.state.offsetMs);
+    let every: ReturnType<typeof setInterval> | undefined;
+    const first = setTimeout(() => {
+      tell();
+      every = setInterval(tell, everyMs);
+    }, Math.random() * everyMs);
+    return () => {
+      clearTimeout(first);
+      clearInterval(every);
+    };
   }, [line, everyMs]);
   return nowMs;
 }

@@ -1,6 +1,6 @@
 /** The ward board: who needs someone, since when. Patients of whom nothing is current stand first, then by bed. */
 import type { TFunction } from "i18next";
-import { useMemo } from "react";
+import { memo, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import type { WardDevice } from "../../../src/ward/schema.ts";
 import type { LivePatient } from "../live/board.ts";
@@ -113,7 +113,8 @@ function Group(props: {
   );
 }
 
-function Row(props: { id: string; columns: readonly Column[] }) {
+/** Redrawn for its own patient and its own clock, not whenever the board looks for who fell silent. */
+const Row = memo(function Row(props: { id: string; columns: readonly Column[] }) {
   const { t } = useTranslation();
   const patient = usePatient(props.id);
   const nowMs = useNow();
@@ -153,7 +154,7 @@ function Row(props: { id: string; columns: readonly Column[] }) {
       <NewestAndDevice id={props.id} nowMs={nowMs} isConnected={isConnected} />
     </li>
   );
-}
+});
 
 /** "×60" and "recording restarts": what every reader of these numbers must know. */
 export function Notes(props: { id: string }) {
