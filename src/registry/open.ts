@@ -197,12 +197,15 @@ class DeviceRegistry implements Registry {
         );
         await this.#tables.addDevice(client, { deviceId, sealed, nowMs });
       }
+      // One code at a time: whoever found an older one must not become this device beside it.
+      const before = await this.#tables.takeBackClaims(client, deviceId);
+      const isGiven = o.patientId !== undefined;
       await this.#tables.addClaim(client, {
         hash: claimHash(this.#fields, claimCode),
         deviceId,
         expiresMs,
-        patientId: o.patientId,
-        assignedFromMs: o.assignedFromMs,
+        patientId: isGiven ? o.patientId : (before?.patient_id ?? undefined),
+        assignedFromMs: isGiven ? o.assignedFromMs : (before?.assigned_from_ms ?? undefined),
       });
     });
     if (fresh !== undefined) this.#memory.add(fresh);

@@ -127,6 +127,25 @@ test("a lost answer is no lost device: the same code and key again yield the sam
   assert.equal(both[0]?.json.certificatePem, both[1]?.json.certificatePem);
 });
 
+test("a new claim code voids the one before and goes to the same patient", async (t) => {
+  const { post, registry, clock } = await door(t);
+  const patientId = randomUUID();
+  const first = await registry.createClaim({ ...monitor, patientId, assignedFromMs: 0 });
+  const second = await registry.createClaim({ deviceId: first.deviceId });
+  const { csr } = await newRequest();
+  const lost = await post("/v1/enrol", { claimCode: first.claimCode, csr });
+  assert.equal(lost.status, 403);
+  assert.equal((await post("/v1/enrol", { claimCode: second.claimCode, csr })).status, 201);
+  assert.equal(registry.patientOf(first.deviceId, clock.nowMs() - 60_000), patientId);
+  const third = await registry.createClaim({ deviceId: first.deviceId });
+  const again = await newRequest();
+  assert.equal(
+    (await post("/v1/enrol", { claimCode: third.claimCode, csr: again.csr })).status,
+    201,
+  );
+  assert.equal(registry.patientOf(first.deviceId, clock.nowMs() - 60_000), patientId);
+});
+
 test("used, expired and unknown claim codes look alike", async (t) => {
   const clock = movableClock();
   const { post, registry } = await door(t, { clock });

@@ -107,6 +107,17 @@ function claimTables(tenant: string) {
         [tenant, o.hash, o.deviceId, o.expiresMs, o.patientId ?? null, o.assignedFromMs ?? null],
       );
     },
+    /** Voids the device's codes that nobody used. @returns for whom the newest of them was made out. */
+    async takeBackClaims(client: Client, deviceId: string) {
+      const { rows } = await client.query<
+        Pick<ClaimRow, "expires_ms" | "patient_id" | "assigned_from_ms">
+      >(
+        `DELETE FROM device_claim WHERE tenant_id = $1 AND device_id = $2 AND used_ms IS NULL
+         RETURNING expires_ms, patient_id, assigned_from_ms`,
+        [tenant, deviceId],
+      );
+      return rows.sort((a, b) => Number(b.expires_ms) - Number(a.expires_ms))[0];
+    },
     /** Locks the claim, so that two enrolments with one code come one after the other. */
     async lockClaim(client: Client, hash: Uint8Array): Promise<ClaimRow | undefined> {
       const found = await client.query<ClaimRow>(

@@ -303,8 +303,7 @@ export const en = {
     from: "Measures this patient from (optional, {{zone}})",
     fromHint: "Empty: from its enrolment on. Readings from before then belong to nobody.",
     submit: "Make a claim code",
-    againHint:
-      "An earlier code stays valid until it is used or expires, 24 hours after it was made.",
+    againHint: "An earlier code is void from now on. Whom it was made out for stays the same.",
     failed: "No code was made. {{reason}}",
     code: "claim code",
     once: "It works once, until {{until}}, and is shown only here. Whoever has it can be this device.",
