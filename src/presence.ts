@@ -17,6 +17,8 @@ const NEVER: Seen = { connectedSinceMs: null, disconnectedMs: null, lastSeenMs: 
 export class Presence {
   readonly #byDevice = new Map<string, { -readonly [K in keyof Seen]: Seen[K] }>();
 
+  readonly #requestedMs = new Map<string, number>();
+
   /** @param lastSeenMs when each device was heard before this start. */
   constructor(lastSeenMs: Iterable<readonly [deviceId: string, ms: number]> = []) {
     for (const [deviceId, ms] of lastSeenMs) this.#seen(deviceId, ms);
@@ -36,12 +38,14 @@ export class Presence {
   disconnected(deviceId: string, atMs: number): void {
     const seen = this.#seen(deviceId, atMs);
     seen.connectedSinceMs = null;
-    seen.disconnectedMs = atMs;
+    // It may have come by a request since, while the connection only seemed to live.
+    seen.disconnectedMs = (this.#requestedMs.get(deviceId) ?? 0) > atMs ? null : atMs;
   }
 
   /** It came by a request of its own, which leaves no connection behind. */
   requested(deviceId: string, atMs: number): void {
     this.#seen(deviceId, atMs).disconnectedMs = null;
+    this.#requestedMs.set(deviceId, atMs);
   }
 
   /** Something of it was admitted. */

@@ -1,5 +1,6 @@
 /** /health/live, /health/ready, /metrics: for operators' tools. Counts, times and part names only. */
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { diagnostics, histogram, metrics } from "../diagnostics.ts";
@@ -46,12 +47,16 @@ async function withTimeLimit(work: Promise<void>): Promise<void> {
   }
 }
 
-/** Who may read the counters: everybody who reaches the port, or who shows the token; without one, nobody. */
+/** What a proxy adds: then the caller is not who holds the connection. */
+const FORWARDED = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+
+/** Who may read the counters: everybody who reaches the port himself, or who shows the token; without one,
+ * nobody. */
 export type MetricsDoor = "open" | { readonly token: string | undefined };
 
-function mayRead(door: MetricsDoor, authorization: string | undefined): boolean {
-  if (door === "open") return true;
-  const shown = /^bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
+function mayRead(door: MetricsDoor, headers: IncomingHttpHeaders): boolean {
+  if (door === "open") return FORWARDED.every((name) => headers[name] === undefined);
+  const shown = /^bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1];
   if (shown === undefined || door.token === undefined) return false;
   // Digests are of one length, and comparing them tells nothing about the token.
   const digest = (text: string) => createHash("sha256").update(text).digest();
@@ -102,7 +107,7 @@ export function registerHealthRoutes(
   );
   app.get("/metrics", { schema: { hide: true } }, async (request, reply) => {
     reply.header("cache-control", "no-store");
-    if (!mayRead(metricsDoor, request.headers.authorization)) {
+    if (!mayRead(metricsDoor, request.headers)) {
       reply.header("www-authenticate", "Bearer");
       throw new Problem("not-signed-in", { detail: "the token is in the data folder" });
     }

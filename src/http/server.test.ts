@@ -264,7 +264,12 @@ test("metrics are open to this machine only; elsewhere and behind a proxy they t
     await response.text();
     return response.status;
   };
-  assert.equal(await ask((await served(t)).url), 200);
+  const open = await served(t);
+  assert.equal(await ask(open.url), 200);
+  for (const name of ["x-forwarded-for", "forwarded", "via"]) {
+    const response = await fetch(`${open.url}/metrics`, { headers: { [name]: "192.0.2.7" } });
+    assert.equal(response.status, 401, name);
+  }
   const publicOrigins = ["https://ward.example"];
   const { url } = await served(t, { publicOrigins, metricsToken: "the-token" });
   assert.equal(await ask(url), 401);

@@ -132,3 +132,20 @@ test("a device that asks by HTTPS was seen, and nobody says that it is not conne
   assert.deepEqual([connectedSinceMs, disconnectedMs], [null, null]);
   assert.ok((lastSeenMs ?? 0) >= leftMs);
 });
+
+test("a request that came after a dead connection was last heard is not forgotten when that one ends", () => {
+  const presence = new Presence();
+  presence.connected("one", 1_000);
+  presence.heard("one", 2_005);
+  presence.requested("one", 60_000);
+  presence.disconnected("one", 2_000);
+  assert.deepEqual(presence.of("one"), {
+    connectedSinceMs: null,
+    disconnectedMs: null,
+    lastSeenMs: 60_000,
+  });
+  presence.connected("one", 70_000);
+  presence.heard("one", 71_005);
+  presence.disconnected("one", 71_000);
+  assert.equal(presence.of("one").disconnectedMs, 71_000);
+});
