@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
+import { cutLater } from "../../test/support/index-forgery.ts";
 import { randomBytes, randomInt } from "../../test/support/seeded.ts";
-import { decodeIndexProof, encodeIndexProof } from "./index-proof.ts";
+import { decodeIndexProof, encodeIndexProof, type IndexedLeaf } from "./index-proof.ts";
 import { MemoryIndexStore, VerifiableIndex } from "./index-tree.ts";
 import { revocationLeaf } from "./leaf.ts";
 import { encodeIndexRootLeaf, encodeLeaf } from "./leaf-format.ts";
@@ -24,6 +25,7 @@ function naive(entries: readonly Uint8Array[]) {
     if (entry.length !== 107 || entry[0] !== 1 || entry[1] === 2) continue;
     const tag = hex(entry.subarray(2, 34));
     if (entry[1] === 3 && hex(sha256(entry.subarray(34, 66))) !== tag) continue;
+    if (entry[1] === 3 && entry.subarray(66, 98).some((byte) => byte !== 0)) continue;
     if (!held.has(tag)) held.set(tag, { index, leafHash: leafHash(entry) });
   }
   const bits = (tag: string) =>
@@ -58,7 +60,7 @@ function someEntries(count: number): Uint8Array[] {
   const tags: Uint8Array[] = [random()];
   return Array.from({ length: count }, (_, n) => {
     const known = tags[randomInt(tags.length)]!;
-    switch (randomInt(8)) {
+    switch (randomInt(9)) {
       case 0:
         return eventWith(known); // a tag that comes again
       case 1:
@@ -69,6 +71,8 @@ function someEntries(count: number): Uint8Array[] {
         return encodeLeaf({ class: "revocation", tag: random(), commit: random(), basis: ZERO });
       case 4:
         return new Uint8Array(randomInt(200)); // no leaf at all
+      case 5: // a revocation by all but its basis
+        return Uint8Array.from(revocationLeaf(random())).with(66 + randomInt(32), 1);
       default: {
         const tag = randomInt(2) === 0 ? closeTo(known) : random();
         tags.push(tag);
@@ -121,7 +125,7 @@ test("every tag that is there is proven there, every other one absent, and never
   }
 });
 
-test("no tag that is there can be proven absent by another tag's honest proof", () => {
+test("no tag that is there can be proven absent by an honest proof, nor by one cut elsewhere", () => {
   const entries = someEntries(120);
   const index = new VerifiableIndex(new MemoryIndexStore());
   const { root } = index.append(entries);
@@ -130,7 +134,26 @@ test("no tag that is there can be proven absent by another tag's honest proof", 
   for (const tag of tags) {
     for (const proof of proofs) {
       assert.notEqual(verifyIndexProof(tag, proof, root).verdict, "absent");
+      if (proof.end === undefined) continue;
+      assert.equal(verifyIndexProof(tag, cutLater(proof), root).verdict, "invalid");
     }
+  }
+});
+
+test("an end whose fields are of another size, or whose index is none, is refused and throws nothing", () => {
+  const index = new VerifiableIndex(new MemoryIndexStore());
+  const tag = random();
+  const { root } = index.append([eventWith(tag)]);
+  const { siblings, end } = index.prove(tag);
+  assert.ok(end);
+  const wrong: Partial<IndexedLeaf>[] = [
+    ...[-1, 0.5, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY].map((n) => ({ index: n })),
+    ...[0, 31, 33].map((length) => ({ tag: new Uint8Array(length) })),
+    ...[0, 31, 33].map((length) => ({ leafHash: new Uint8Array(length) })),
+  ];
+  for (const change of wrong) {
+    const judged = verifyIndexProof(tag, { siblings, end: { ...end, ...change } }, root);
+    assert.equal(judged.verdict, "invalid");
   }
 });
 

@@ -3,7 +3,8 @@
  * a rule that needs no secret, so that whoever has the leaves can make it again and compare.
  *
  * The rule: leaves in the log's order; leaves of events, governance and revocations under their tag, index roots not;
- * a revocation only if its commitment is the secret that its tag is the hash of; of two with one tag the first counts.
+ * a revocation only if its commitment is the secret that its tag is the hash of, and its basis zero; of two with one
+ * tag the first counts.
  * @see docs/log.md §5.
  */
 
@@ -154,7 +155,11 @@ function nameOf(depth: number, prefix: Uint8Array): string {
 function indexed(entry: Uint8Array, index: number): IndexedLeaf | undefined {
   const leaf = decodeLeaf(entry);
   if (leaf === undefined || leaf.class === "index-root") return undefined;
-  if (leaf.class === "revocation" && !equalBytes(sha256(leaf.commit), leaf.tag)) return undefined;
+  if (leaf.class === "revocation") {
+    if (!equalBytes(sha256(leaf.commit), leaf.tag) || !equalBytes(leaf.basis, EMPTY)) {
+      return undefined;
+    }
+  }
   return { tag: leaf.tag, index, leafHash: leafHash(entry) };
 }
 

@@ -214,6 +214,8 @@ test("leaves and entries have one form; anything else is none", () => {
     '{"atMs":1800000000000,"facts":{"a":null,"b":[1,"ä"]},"kind":"denial","late":true,"v":1}',
   );
   assert.deepEqual(decodeEntry(payload), entry);
+  const early = { ...entry, atMs: -1 };
+  assert.deepEqual(decodeEntry(encodeEntry(early)), early);
   const text = Buffer.from(payload).toString();
   for (const other of [
     text.replace(",", ", "),
@@ -240,6 +242,10 @@ test("canonical values come back as they were, and have no other form", () => {
   assert.throws(() => encodeCanonical(0.5), RangeError);
   assert.throws(() => encodeCanonical(2 ** 53), RangeError);
   assert.throws(() => encodeCanonical("\ud800"), RangeError);
+  const nested = (lists: number, inner: string) =>
+    `${"[".repeat(lists)}${inner}${"]".repeat(lists)}`;
+  assert.ok(decodeCanonical(Buffer.from(nested(16, "1"))));
+  assert.equal(decodeCanonical(Buffer.from(nested(17, "1"))), undefined);
   const wrong = ['{"b":1,"a":2}', '{"a":1,"a":1}', "1.0", "-0", "1e3", '"\\u0041"', "\ufeff1"];
   for (const text of wrong) assert.equal(decodeCanonical(Buffer.from(text)), undefined, text);
   assert.equal(decodeCanonical(Buffer.from([0x22, 0xff, 0x22])), undefined);

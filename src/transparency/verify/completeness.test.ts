@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { cutLater } from "../../../test/support/index-forgery.ts";
 import { MemoryIndexStore, VerifiableIndex } from "../index-tree.ts";
 import { CHAIN_START, type ChainedLeaf, chainedLeaf, nextShardLeaf } from "../leaf.ts";
 import { encodeIndexRootLeaf, type LogEntry } from "../leaf-format.ts";
@@ -149,6 +150,10 @@ test("a withheld entry shows wherever it stood", async () => {
   const shards = [d.shards[0]!, d.second.evidence(d.subject, 2, d.shards[1]!.checkpoint)];
   const openings = d.openings.slice(0, -1);
   assert.equal((await ask(d, { openings, shards })).reason, "more-entries");
+  // The same proofs cut elsewhere, so that they look like another tag's.
+  const ahead = shards[1]!.ahead.map((proof, n) => (n === 0 ? cutLater(proof) : proof));
+  const cut = [d.shards[0]!, { ...shards[1]!, ahead }];
+  assert.equal((await ask(d, { openings, shards: cut })).reason, "more-entries");
   // A whole shard's entries withheld.
   const none = [d.shards[0]!, d.second.evidence(d.subject, 0, d.shards[1]!.checkpoint)];
   assert.equal(

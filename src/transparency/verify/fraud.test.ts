@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { cutLater } from "../../../test/support/index-forgery.ts";
 import { MemoryIndexStore, VerifiableIndex } from "../index-tree.ts";
 import { encodeIndexRootLeaf, encodeLeaf } from "../leaf-format.ts";
 import { formatKey } from "../note.ts";
@@ -63,6 +64,8 @@ test("an honest log is convicted by none of its leaves, nor by files that do not
   for (let at = 0; at <= entries.length; at += 1) {
     const honest = published(entries, entries, at);
     assert.equal(await verifyIndexFraud(honest, policy, 1), undefined, `leaf ${at}`);
+    const cut = { ...honest, proof: cutLater(honest.proof) };
+    assert.equal(await verifyIndexFraud(cut, policy, 1), undefined, `leaf ${at}, cut elsewhere`);
   }
   const real = published(entries, entries.with(2, event()), 2);
   assert.equal(await verifyIndexFraud(real, policy, 1), "absent");

@@ -1,6 +1,6 @@
 /**
  * Judges a proof that a log's operator cheated with the index: a leaf that the checkpoint contains, and that its own
- * index proves absent or assigns to another leaf. Whoever has the files can check it; a mirror that makes the index
+ * index proves absent or assigns to a later leaf. Whoever has the files can check it; a mirror that makes the index
  * again finds such a leaf wherever the roots differ.
  */
 import type { IndexProof } from "../index-proof.ts";
@@ -47,6 +47,7 @@ export async function verifyIndexFraud(
   const found = verifyIndexProof(leaf.tag, fraud.proof, closing.root);
   if (found.verdict === "absent") return "absent";
   if (found.verdict !== "present" || found.index < fraud.index) return undefined;
-  // An earlier leaf with this tag would be right: the first counts.
+  // An earlier leaf with this tag would be right: the first counts. Whether it has the tag is not asked, so an index
+  // that names an earlier leaf convicts nobody here (docs/log.md §5).
   return found.index === fraud.index && isSame(found.leafHash, leafHash) ? undefined : "later";
 }

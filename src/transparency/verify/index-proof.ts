@@ -1,7 +1,7 @@
 /** Judges a proof of the index against the index root that a checkpoint is closed with. */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { joined, uint64 } from "../bytes.ts";
-import type { IndexProof } from "../index-proof.ts";
+import type { IndexedLeaf, IndexProof } from "../index-proof.ts";
 import { isSame } from "./tree.ts";
 
 export type IndexVerdict =
@@ -21,6 +21,7 @@ export function verifyIndexProof(
   const bits = bitsOf(tag);
   if (tag.length !== 32 || siblings.length > 256) return INVALID;
   if (siblings.some((sibling) => sibling.length !== 32)) return INVALID;
+  if (end && !isWellFormed(end)) return INVALID;
   // Another's leaf proves absence only where the tag itself would stand.
   if (end && !bitsOf(end.tag).startsWith(bits.slice(0, siblings.length))) return INVALID;
   let hash = end
@@ -36,6 +37,11 @@ export function verifyIndexProof(
   if (!isSame(hash, root)) return INVALID;
   if (end === undefined || !isSame(end.tag, tag)) return { verdict: "absent" };
   return { verdict: "present", index: end.index, leafHash: end.leafHash };
+}
+
+/** Under the hash the fields stand without a mark between them: at other lengths the same bytes say another tag. */
+function isWellFormed({ tag, index, leafHash }: IndexedLeaf): boolean {
+  return tag.length === 32 && leafHash.length === 32 && Number.isSafeInteger(index) && index >= 0;
 }
 
 function bitsOf(tag: Uint8Array): string {
