@@ -79,6 +79,7 @@ export function parseConsent(
       ? { effect, when: {}, except: [] }
       : ruleOf(provision, { effect, depth: 1, count, inherited: undefined });
   top.end();
+  checkSuffix(top, rule);
   if (about === "research") checkResearch(rule);
   if (status !== "active") {
     const known = ["draft", "proposed", "rejected", "inactive", "entered-in-error"];
@@ -121,6 +122,14 @@ function baseOf(top: ConsentElement): Rule["effect"] {
     refuse("Consent.policyRule", "is none of OPTIN, OPTINR, OPTOUT, OPTOUTE");
   }
   return effect as Rule["effect"];
+}
+
+/** OPTINR and OPTOUTE say that there are exceptions; without one, what was to be excepted got lost. */
+function checkSuffix(top: ConsentElement, rule: Rule): void {
+  const { code } = top.concept("policyRule");
+  if ((code === "OPTINR" || code === "OPTOUTE") && rule.except.length === 0) {
+    refuse("Consent.policyRule", "speaks of exceptions, and there are none");
+  }
 }
 
 /** What stands beside the rules and does not change them. */

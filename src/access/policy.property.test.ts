@@ -62,6 +62,7 @@ const BROADER: Record<string, string[]> = {
   FAMRQT: ["FAMRQT", "PATRQT"],
   SUPNWK: ["SUPNWK", "PATRQT"],
   HRESCH: ["HRESCH"],
+  CLINTRCH: ["CLINTRCH", "HRESCH"],
   HSYSADMIN: ["HSYSADMIN", "HOPERAT"],
   HPAYMT: ["HPAYMT"],
 };
@@ -70,21 +71,32 @@ const FHIR_ACTION: Record<string, string> = {
   ...{ create: "collect", maintain: "use", aggregate: "use" },
 };
 
-function verdict(rule: Rule, asked: Asked, element: Element): "permit" | "deny" | undefined {
+/** "lets": permitted, but without a word of research, so that research has only not been denied. */
+type Verdict = "permit" | "lets" | "deny" | undefined;
+
+function verdict(rule: Rule, asked: Asked, element: Element, isNamedAbove = false): Verdict {
   const { when } = rule;
   const me: readonly string[] = asked.principal.kind === "person" ? asked.principal.references : [];
   if (when.actors && !me.some((one) => when.actors?.includes(one))) return undefined;
   const action = FHIR_ACTION[asked.action];
   if (when.actions && !when.actions.some((one) => one === action)) return undefined;
   const purposes = BROADER[asked.purpose] ?? [];
-  if (when.purposes && !when.purposes.some((one) => purposes.includes(one))) return undefined;
+  const isMeant = !when.purposes || when.purposes.some((one) => purposes.includes(one));
+  // Who asks for research asks for clinical research too.
+  const isMeantInPart =
+    rule.effect === "deny" && asked.purpose === "HRESCH" && when.purposes?.includes("CLINTRCH");
+  if (!isMeant && !isMeantInPart) return undefined;
   if (when.fromMs !== undefined && asked.nowMs < when.fromMs) return undefined;
   if (when.untilMs !== undefined && asked.nowMs >= when.untilMs) return undefined;
   if (!isWithin(when, element)) return undefined;
-  const inner = rule.except.map((one) => verdict(one, asked, element));
+  const isNamed = isNamedAbove || (isMeant && when.purposes !== undefined);
+  const inner = rule.except.map((one) => verdict(one, asked, element, isNamed));
   if (inner.includes("deny")) return "deny";
+  // What is excepted for clinical research is not thereby permitted for all research.
+  if (!isMeant) return inner.some((one) => one !== undefined) ? undefined : "deny";
   if (inner.includes("permit")) return "permit";
-  return rule.effect;
+  if (rule.effect === "deny") return inner.includes("lets") ? "lets" : "deny";
+  return purposes.includes("HRESCH") && !isNamed ? "lets" : "permit";
 }
 
 function consentOn(asked: Asked, element: Element): "permit" | "deny" | undefined {
@@ -203,7 +215,15 @@ const conditions: fc.Arbitrary<Conditions> = fc
       "use",
       "disclose",
     ] as const),
-    purposes: fc.constantFrom(undefined, undefined, ["TREAT"], ["PATRQT"], ["HRESCH"], ["COC"]),
+    purposes: fc.constantFrom(
+      undefined,
+      undefined,
+      ["TREAT"],
+      ["PATRQT"],
+      ["HRESCH"],
+      ["COC"],
+      ["CLINTRCH"],
+    ),
     fromMs: edge,
     untilMs: edge,
   })
@@ -291,7 +311,7 @@ const LIKELY: Record<string, readonly [purposes: string[], actions: string[]]> =
   ],
   alerting: [["TREAT"], ["read", "subscribe"]],
   maintenance: [["HSYSADMIN"], ["maintain"]],
-  "research-release": [["HRESCH"], ["aggregate"]],
+  "research-release": [["HRESCH", "HRESCH", "HRESCH", "CLINTRCH"], ["aggregate"]],
 };
 const pick = (list: readonly string[], at: number) => list[at % list.length] ?? "";
 

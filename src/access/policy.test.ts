@@ -10,6 +10,7 @@ import {
 } from "./policy.ts";
 import { loadPolicies } from "./policy-files.ts";
 import type { PolicyRow } from "./policy-rows.ts";
+import { weigh } from "./provision.ts";
 import type { PolicyRole } from "./roles.ts";
 import { isSame, type Scope, scopeOf } from "./scope.ts";
 
@@ -226,7 +227,13 @@ const naughty: Record<string, Loose[]> = {
   "research-release": [
     { rows: [] },
     { rows: [permitting({ purposes: ["TREAT"] })] },
+    { rows: [permitting({ purposes: ["CLINTRCH"] })] },
+    { rows: [permitting()] },
+    { rows: [permitting({ categories: ["vital-signs"] })] },
     { rows: [permitting({ purposes: ["HRESCH"] }), denying()] },
+    {
+      rows: [permitting({ purposes: ["HRESCH"] }), denying({ when: { purposes: ["CLINTRCH"] } })],
+    },
     { action: "read" },
     { resource: { ...data, scope: scopeOf({ categories: ["demographics"] }) } },
   ],
@@ -405,6 +412,36 @@ test("a relative sees what was delegated, and not what a consent denies of it", 
   const decision = decide({ ...granted["relative-delegation"], resource, rows });
   const left = scopeOf({ categories: ["vital-signs"], dataFromMs: 0, dataUntilMs: 50 });
   assert.ok(isSame(scopeIn(decision), left));
+});
+
+test("for research a permission counts where a rule around it names research", () => {
+  const release = granted["research-release"] as Asked;
+  const all = { effect: "permit", when: {}, except: [] };
+  const inDenial = (when: Loose, exception: Loose) => denying({ when, except: [exception] });
+  const research = { ...all, when: { purposes: ["HRESCH"] } };
+  assert.ok(decide({ ...release, rows: [inDenial({}, research)] }).permitted);
+  assert.ok(decide({ ...release, rows: [inDenial({ purposes: ["HRESCH"] }, all)] }).permitted);
+  assert.equal(decide({ ...release, rows: [inDenial({}, all)] }).permitted, false);
+  // Excepted from the denial: this consent says neither, and another may permit.
+  const rows = [inDenial({}, all), permitting({ purposes: ["HRESCH"] })];
+  assert.ok(decide({ ...release, rows }).permitted);
+});
+
+test("what denies one kind of research says nothing of care, nor of another kind", () => {
+  const rows = [denying({ when: { purposes: ["CLINTRCH"] } })];
+  assert.ok(decide({ ...nurse, rows: [careTeam, ...rows] }).permitted);
+  const asker = { references: [], action: "aggregate", nowMs: NOW } as const;
+  const deniedFor = (purpose: Asked["purpose"]) =>
+    isSame(weigh(rows as Loose, { ...asker, purpose }, vitals).denied, vitals);
+  assert.deepEqual((["HRESCH", "CLINTRCH", "CLINTRCHPC"] as const).map(deniedFor), [
+    true,
+    true,
+    true,
+  ]);
+  assert.equal(deniedFor("BIORCH"), false);
+  // Refusing a clinical trial as treatment must not close the record to the care team.
+  const trial = denying({ when: { purposes: ["CLINTRL"] } });
+  assert.ok(decide({ ...nurse, rows: [careTeam, trial] }).permitted);
 });
 
 test("break-glass opens what consents deny, and says what must happen then", () => {

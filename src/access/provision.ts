@@ -5,6 +5,10 @@
  * The meaning (FHIR R4 §6.2, Consent.provision): a rule speaks of what all its conditions match; what
  * none of its exceptions speaks of has the rule's own effect; an exception speaks only within the rule
  * that it excepts from. Where two exceptions, or two consents, disagree, the denial holds.
+ *
+ * Research is stricter than FHIR demands: who opted in to sharing did not thereby agree to research, so
+ * a permission counts only where its rule, or one around it, names the purpose; and who asks for
+ * research in general is also held to what is denied to one kind of it.
  */
 import type { Action, Compartment } from "./permit.ts";
 import { type PurposeOfUse, purposeAndAbove } from "./purposes.ts";
@@ -95,33 +99,67 @@ export function weigh(
   const each = consents.map(({ id, rule }) => {
     const note = (path: string, effect: Rule["effect"]) =>
       used.push({ consentId: id, path, effect });
-    return weighRule(rule, asker, asked, "Consent.provision", note);
+    const place = { path: "Consent.provision", isNamed: !isResearch(asker.purpose) };
+    return weighRule(rule, asker, asked, place, note);
   });
   const denied = uniteAll(each.map((one) => one.denied));
-  const permitted = without(uniteAll(each.map((one) => one.permitted)), denied);
+  const permitted = without(uniteAll(each.map((one) => one.express)), denied);
   const untilMs = Math.min(...consents.map(({ rule }) => nextChangeMs(rule, asker.nowMs)));
   return { permitted, denied, used, untilMs };
 }
+
+interface Place {
+  readonly path: string;
+  /** Whether a permission here counts: always, but for research only within a rule that names it. */
+  readonly isNamed: boolean;
+}
+
+/** What one rule says: `express` is the part of `permitted` that counts as a permission; the rest is
+ * only excepted from a denial. */
+interface Said {
+  readonly permitted: Scope;
+  readonly express: Scope;
+  readonly denied: Scope;
+}
+const SILENT: Said = { permitted: NOTHING, express: NOTHING, denied: NOTHING };
 
 function weighRule(
   rule: Rule,
   asker: Asker,
   asked: Scope,
-  path: string,
+  { path, isNamed: isNamedAbove }: Place,
   note: (path: string, effect: Rule["effect"]) => void,
-): { permitted: Scope; denied: Scope } {
-  const area = matches(rule.when, asker) ? intersect(asked, scopeOf(rule.when)) : NOTHING;
-  if (isNothing(area)) return { permitted: NOTHING, denied: NOTHING };
+): Said {
+  const isMeant = matches(rule.when, asker);
+  if (!isMeant && !deniesPartOf(rule, asker)) return SILENT;
+  const area = intersect(asked, scopeOf(rule.when));
+  if (isNothing(area)) return SILENT;
+  const isNamed = isNamedAbove || (isMeant && rule.when.purposes !== undefined);
   const each = rule.except.map((exception, i) =>
-    weighRule(exception, asker, area, `${path}.provision[${i}]`, note),
+    weighRule(exception, asker, area, { path: `${path}.provision[${i}]`, isNamed }, note),
   );
   const denied = uniteAll(each.map((one) => one.denied));
   const permitted = without(uniteAll(each.map((one) => one.permitted)), denied);
+  const express = without(uniteAll(each.map((one) => one.express)), denied);
   const own = without(without(area, permitted), denied);
-  if (!isNothing(own)) note(path, rule.effect);
+  if (!isNothing(own) && (rule.effect === "deny" || isNamed)) note(path, rule.effect);
+  // Excepted for one kind of research is not permitted for all of it.
+  if (!isMeant) return { ...SILENT, denied: unite(denied, own) };
   return rule.effect === "permit"
-    ? { permitted: unite(permitted, own), denied }
-    : { permitted, denied: unite(denied, own) };
+    ? { permitted: unite(permitted, own), express: isNamed ? unite(express, own) : express, denied }
+    : { permitted, express, denied: unite(denied, own) };
+}
+
+function isResearch(purpose: PurposeOfUse): boolean {
+  return purposeAndAbove(purpose).includes("HRESCH");
+}
+
+/** Whether the rule denies one kind of the research that is asked for; else asking more broadly would
+ * pass it by. Of research only: who refuses one kind of care does not refuse all care. */
+function deniesPartOf({ effect, when }: Rule, asker: Asker): boolean {
+  if (effect !== "deny" || !isResearch(asker.purpose)) return false;
+  const isPart = when.purposes?.some((one) => purposeAndAbove(one).includes(asker.purpose));
+  return isPart === true && matches({ ...when, purposes: undefined }, asker);
 }
 
 /** Whether the conditions on who, what, why and when hold; those on data cut the scope. */

@@ -113,6 +113,7 @@ test("a Consent that is not in force has no row, and is checked all the same", (
 });
 
 const inner = "Consent.provision.provision[0]";
+const bare = (code: string) => ({ policyRule: concept(ACT_CODE, code), provision: {} });
 const changes: [string, (consent: Loose) => void][] = [
   ["Consent.resourceType", (c) => (c.resourceType = "Contract")],
   ["Consent.id", (c) => delete c.id],
@@ -129,6 +130,9 @@ const changes: [string, (consent: Loose) => void][] = [
   ["Consent.policyRule", (c) => delete c.policyRule],
   ["Consent.policyRule", (c) => (c.policyRule.coding[0].code = "hipaa-auth")],
   ["Consent.policyRule", (c) => (c.policyRule.coding[0].code = "constructor")],
+  ["Consent.policyRule", (c) => Object.assign(c, bare("OPTINR"))],
+  ["Consent.policyRule", (c) => Object.assign(c, bare("OPTOUTE"))],
+  ["Consent.policyRule", (c) => delete Object.assign(c, bare("OPTINR")).provision],
   ["Consent.policyRule", (c) => c.policyRule.coding.push(c.policyRule.coding[0])],
   ["Consent.policy", (c) => (c.policy = [{ uri: "https://law" }])],
   ["Consent.implicitRules", (c) => (c.implicitRules = "https://rules")],
